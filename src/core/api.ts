@@ -1,0 +1,123 @@
+/**
+ * The contract between a cell and whoever drives it (the node runtime, the simulator, a test).
+ *
+ * Sans-IO. The host calls inputs (`receive`, `submit`, `peerLost` …), then `evaluate(now)` once per turn of its loop,
+ * then drains `takeOutbox()` and `takeEvents()`, and calls `evaluate` again no later than `nextDeadline`.
+ * No input calls back into the host, and nothing happens except inside a call.
+ */
+
+import type { Frame, Lane } from './frames.ts'
+import type { Configuration, MemberId, Place, Segment } from './types.ts'
+
+export interface CellLimits {
+  /** Payload bytes a data frame may carry; a larger segment is fragmented. */
+  readonly maxFrameBytes: number
+  /** Segments in one frame. */
+  readonly maxFrameSegments: number
+  /** Bytes a member may have in flight that not everyone has given credit for. */
+  readonly windowBytes: number
+  /** Bytes that may wait for the window before `room` is 0. */
+  readonly queueBytes: number
+  /** Members in one configuration. */
+  readonly maxMembers: number
+}
+
+export interface CellTimeouts {
+  readonly heartbeatMs: number
+  readonly suspectAfterMs: number
+  /** A member that owes us progress (of what it received) and makes none for this long is suspected. */
+  readonly stalledAfterMs: number
+  /** How long joins are collected before a configuration is formed. */
+  readonly settleMs: number
+  readonly gatherMs: number
+  /** A recovery without progress for this long is given up. */
+  readonly recoverMs: number
+  /** First and longest hold-down before a lost peer is re-admitted; doubles with each loss. */
+  readonly holdDownMs: number
+  readonly maxHoldDownMs: number
+  /** Delay of lazy acknowledgements, and after which a blocked member asks. */
+  readonly acknowledgeMs: number
+  /** Silence after which a member promises ahead. */
+  readonly silentAfterMs: number
+}
+
+export interface CellOptions {
+  readonly self: MemberId
+  /** Seed of the cell's only source of randomness (nonces, jitter). */
+  readonly seed: number
+  readonly limits?: Partial<CellLimits>
+  readonly timeouts?: Partial<CellTimeouts>
+}
+
+/** A frame to send. `to` null: to everyone reachable, members or not. */
+export interface Outgoing {
+  readonly to: MemberId | null
+  readonly lane: Lane
+  readonly frame: Frame
+}
+
+export type LossReason = 'silent' | 'refused' | 'left' | 'stalled' | 'restarted' | 'unresponsive' | 'disagrees'
+
+/** What a cell tells the layer above, in order. */
+export type CellEvent =
+  | {
+      readonly type: 'regular'
+      readonly configuration: Configuration
+      /** The transitional set we came with; null for the first configuration of an incarnation. */
+      readonly together: readonly MemberId[] | null
+    }
+  | {
+      readonly type: 'transitional'
+      /** The regular configuration that it closes. */
+      readonly of: Configuration
+      readonly members: readonly MemberId[]
+      /** By rank in `of`: the highest `consumed` known of a member that is lost; Infinity for those who come along. */
+      readonly consumed: readonly number[]
+    }
+  /** A whole segment, fragments joined. `sender` is the member whose stream it came in. */
+  | {
+      readonly type: 'deliver'
+      readonly sender: MemberId
+      readonly place: Place
+      readonly segment: Segment
+    }
+  /** A segment of ours got its place in the order. */
+  | { readonly type: 'originate'; readonly place: Place; readonly segment: Segment }
+  /** `consumed` facts of members moved: by rank, the newest heard. They may run ahead of what we have delivered. */
+  | { readonly type: 'consumed'; readonly byRank: readonly number[] }
+  /** Typed reasons, for operators. */
+  | { readonly type: 'suspect'; readonly member: MemberId; readonly reason: LossReason }
+  | { readonly type: 'heard'; readonly member: MemberId }
+  | { readonly type: 'phase'; readonly phase: PhaseName; readonly why: string }
+
+export type PhaseName = 'operational' | 'gather' | 'recover' | 'left'
+
+/** What `Cell` in `cell.ts` implements. */
+export interface CellApi {
+  readonly self: MemberId
+  readonly configuration: Configuration
+  readonly phase: PhaseName
+  /** Bytes that `submit` takes before the host should stop accepting from its clients; ≤ 0 is full. */
+  readonly room: number
+  /** When `evaluate` must next be called. */
+  readonly nextDeadline: number
+  /** A decoded frame that `from` put on the wire. */
+  receive(from: MemberId, frame: Frame, now: number): void
+  /** The peer's process is known to have died: its kernel closed the connection and then refused a new one. */
+  peerLost(member: MemberId, reason: 'refused', now: number): void
+  /** Queue a segment. Client segments (`urgent` false) wait while the gate is closed; urgent ones go first. */
+  submit(segment: Segment, urgent?: boolean): void
+  /** Each installed configuration starts with the gate closed; the group layer opens it when its exchange is complete. */
+  openGate(): void
+  /** Local clients lag: hold our `credit` where it is. The host bounds how long. */
+  holdCredit(held: boolean): void
+  /** Every local session has acknowledged everything of this configuration with ts ≤ `ts`. */
+  setConsumed(ts: number): void
+  /** Leave gracefully: others re-form at once. Phase `left` follows. */
+  leave(now: number): void
+  evaluate(now: number): void
+  takeOutbox(): Outgoing[]
+  takeEvents(): CellEvent[]
+  /** Throws, with evidence, if an internal invariant does not hold. */
+  invariants(): void
+}
