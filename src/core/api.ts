@@ -6,6 +6,7 @@
  * No input calls back into the host, and nothing happens except inside a call.
  */
 
+import type { Sometimes } from '../lib/coverage.ts'
 import type { Frame, Lane } from './frames.ts'
 import type { Configuration, MemberId, Place, Segment } from './types.ts'
 
@@ -47,16 +48,27 @@ export interface CellOptions {
   readonly seed: number
   readonly limits?: Partial<CellLimits>
   readonly timeouts?: Partial<CellTimeouts>
+  /** Highest timestamp before a configuration is re-formed to restart its clocks; 2^52 unless a test lowers it. */
+  readonly maxTimestamp?: number
+  /** Told of rare situations as they happen, so that a simulation can show that it reached them. */
+  readonly cover?: (mark: Sometimes) => void
 }
 
-/** A frame to send. `to` null: to everyone reachable, members or not. */
+/** A frame to send, encoded once, to each of `to`; null: to everyone reachable, members or not. Never to ourselves. */
 export interface Outgoing {
-  readonly to: MemberId | null
+  readonly to: readonly MemberId[] | null
   readonly lane: Lane
   readonly frame: Frame
 }
 
-export type LossReason = 'silent' | 'refused' | 'left' | 'stalled' | 'restarted' | 'unresponsive' | 'disagrees'
+export type LossReason =
+  | 'silent'
+  | 'refused'
+  | 'left'
+  | 'stalled'
+  | 'restarted'
+  | 'unresponsive'
+  | 'disagrees'
 
 /** What a cell tells the layer above, in order. */
 export type CellEvent =
@@ -81,6 +93,8 @@ export type CellEvent =
       readonly place: Place
       readonly segment: Segment
     }
+  /** Everything with ts ≤ `ts` of the current configuration has been handed up (said when it advances, once a turn). */
+  | { readonly type: 'delivered'; readonly ts: number }
   /** A segment of ours got its place in the order. */
   | { readonly type: 'originate'; readonly place: Place; readonly segment: Segment }
   /** `consumed` facts of members moved: by rank, the newest heard. They may run ahead of what we have delivered. */

@@ -165,13 +165,7 @@ export interface InstallFrame {
   readonly configuration: ConfigurationId
 }
 
-export type MembershipFrame =
-  | FormFrame
-  | RefuseFrame
-  | StateFrame
-  | PlanFrame
-  | RecoveredFrame
-  | InstallFrame
+export type MembershipFrame = FormFrame | RefuseFrame | StateFrame | PlanFrame | RecoveredFrame | InstallFrame
 
 export type LivenessFrame = HeartbeatFrame | ChallengeFrame | AnswerFrame
 

@@ -28,6 +28,8 @@ interface ClientBase {
   readonly t: string
   /** The session: `name@daemon.number`. */
   readonly p: string
+  /** The cell of the event; absent: the only one, or any (ids are unique within a cell). */
+  readonly cell?: string
 }
 
 export type ClientTraceLine =
@@ -55,12 +57,19 @@ export type ClientTraceLine =
   | (ClientBase & {
       readonly e: 'send'
       readonly m: string
+      /** Destination groups; empty for a private message. */
       readonly groups: readonly string[]
+      /** A private message: the session it is for. */
+      readonly to?: string
       readonly service: 'fifo' | 'causal' | 'agreed' | 'safe'
       readonly selfDiscard?: boolean
     })
+  /** Recorded when the application asks. */
   | (ClientBase & { readonly e: 'join' | 'leave'; readonly group: string })
-  /** The session ended: by its own wish, or because its daemon or connection was lost. */
+  /**
+   * With `group`: the membership ended (the leave took effect); nothing of that group follows unless it joins again.
+   * Without: the session ended, by its own wish, or because its daemon or connection was lost; nothing follows.
+   */
   | (ClientBase & { readonly e: 'closed'; readonly group?: string; readonly why?: string })
   | (ClientBase & {
       readonly e: 'fate'

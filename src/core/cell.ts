@@ -1,0 +1,259 @@
+/**
+ * A cell: one complete EVS system, sans-IO. `api.ts` is the contract; `docs/protocol.md` the protocol.
+ *
+ * Inputs only mutate; `evaluate` decides what follows, in one pass.
+ */
+
+import { InvariantError } from '../lib/assert.ts'
+import type { CellApi, CellEvent, CellOptions, Outgoing, PhaseName } from './api.ts'
+import { sameConfiguration } from './configuration.ts'
+import type { Frame, MembershipFrame, OrderingFrame } from './frames.ts'
+import { becomeGather, discontent, gatherDeadline, gatherTurn, retarget } from './gather.ts'
+import { checkInvariants } from './invariants.ts'
+import {
+  heartbeatTurn,
+  leavingHeartbeat,
+  onAnswer,
+  onChallenge,
+  onHeartbeat,
+  sawConfiguration,
+  tellPeerChanges,
+} from './liveness.ts'
+import {
+  fetchProgress,
+  installBy,
+  onForm,
+  onInstall,
+  onPlan,
+  onRecovered,
+  onRefuse,
+  onState,
+  recoverTurn,
+} from './recover.ts'
+import { CellState } from './state.ts'
+import { findStalled, onFacts, trafficTurn, windowFull } from './traffic.ts'
+import type { Configuration, MemberId, Segment } from './types.ts'
+
+export class Cell implements CellApi {
+  /** For tests and the simulator's oracles; everybody else uses the methods. */
+  readonly state: CellState
+  private deadline: number
+
+  constructor(options: CellOptions, now: number) {
+    this.state = new CellState(options, now)
+    this.deadline = now
+  }
+
+  get self(): MemberId {
+    return this.state.self
+  }
+
+  get configuration(): Configuration {
+    return this.state.ordering.configuration
+  }
+
+  get phase(): PhaseName {
+    return this.state.phaseName
+  }
+
+  get room(): number {
+    return this.state.leavingSince === null ? this.state.limits.queueBytes - this.state.submissions.bytes : 0
+  }
+
+  get nextDeadline(): number {
+    return this.deadline
+  }
+
+  receive(from: MemberId, frame: Frame, now: number): void {
+    const { state } = this
+    if (state.phase.name === 'left' || from === state.self) return
+    // What queued up while our own loop stalled speaks of attempts that are over: we distrust ourselves first.
+    const stalled = now - state.lastTurnAt > state.timeouts.suspectAfterMs / 2
+    state.peers.alive(from, now)
+    switch (frame.kind) {
+      case 'data':
+      case 'facts':
+      case 'nak':
+        this.receiveOrdering(from, frame, now)
+        break
+      case 'heartbeat':
+        installBy(state, frame.configuration)
+        onHeartbeat(state, from, frame, now)
+        break
+      case 'challenge':
+        onChallenge(state, from, frame.nonce)
+        break
+      case 'answer':
+        onAnswer(state, from, frame.nonce, now)
+        break
+      default:
+        if (stalled) state.cover('stall distrusts itself')
+        else this.receiveMembership(from, frame, now)
+    }
+  }
+
+  peerLost(member: MemberId, reason: 'refused', now: number): void {
+    this.state.peers.lose(member, reason, now)
+  }
+
+  submit(segment: Segment, urgent = false): void {
+    this.state.submissions.push(segment, urgent)
+  }
+
+  openGate(): void {
+    this.state.gateOpen = true
+  }
+
+  holdCredit(held: boolean): void {
+    const { ordering } = this.state
+    if (held) ordering.heldCredit ??= ordering.own.credit
+    else ordering.heldCredit = null
+  }
+
+  setConsumed(ts: number): void {
+    const { ordering } = this.state
+    if (ts > ordering.consumed) ordering.consumed = ts
+  }
+
+  leave(now: number): void {
+    this.state.leavingSince ??= now
+  }
+
+  evaluate(now: number): void {
+    const { state } = this
+    if (state.phase.name === 'left') {
+      this.deadline = Number.POSITIVE_INFINITY
+      return
+    }
+    this.noticeStall(now)
+    state.peers.tick(now)
+    if (now >= state.heartbeatAt) findStalled(state, now)
+    this.membershipTurn(now)
+    trafficTurn(state, now)
+    this.leaveTurn(now)
+    heartbeatTurn(state, now)
+    tellPeerChanges(state)
+    state.lastTurnAt = now
+    this.deadline = this.findDeadline(now)
+  }
+
+  takeOutbox(): Outgoing[] {
+    const { outbox } = this.state
+    if (outbox.length > 0) this.state.outbox = []
+    return outbox
+  }
+
+  takeEvents(): CellEvent[] {
+    const { events } = this.state
+    if (events.length > 0) this.state.events = []
+    return events
+  }
+
+  invariants(): void {
+    checkInvariants(this.state)
+  }
+
+  private receiveOrdering(from: MemberId, frame: OrderingFrame, now: number): void {
+    const { state } = this
+    installBy(state, frame.configuration)
+    const { ordering } = state
+    if (!sameConfiguration(frame.configuration, ordering.configuration.id)) {
+      sawConfiguration(state, from, frame.configuration)
+      return
+    }
+    const { members } = ordering.configuration
+    if (frame.rank >= members.length || !members.includes(from)) return
+    if (frame.kind === 'data') {
+      if (frame.rank === ordering.rank || !ordering.accept(frame)) return
+      let bytes = 0
+      for (const segment of frame.segments) bytes += segment.bytes
+      state.announcer.frameReceived(bytes)
+      fetchProgress(state, now)
+    } else if (frame.kind === 'facts') {
+      // Facts are told by their owner; relaying them is allowed by the protocol, but nobody does so yet.
+      if (members[frame.rank] === from) onFacts(state, from, frame)
+    } else state.repair.owe(from, frame)
+  }
+
+  private receiveMembership(from: MemberId, frame: MembershipFrame, now: number): void {
+    const { state } = this
+    // Only those who answered our challenge may move us.
+    if (!state.peers.get(from)?.answered) return
+    state.sawEpoch(frame.configuration.epoch)
+    switch (frame.kind) {
+      case 'form':
+        onForm(state, from, frame, now)
+        break
+      case 'refuse':
+        onRefuse(state, from, frame, now)
+        break
+      case 'state':
+        onState(state, from, frame, now)
+        break
+      case 'plan':
+        onPlan(state, from, frame, now)
+        break
+      case 'recovered':
+        onRecovered(state, from, frame, now)
+        break
+      case 'install':
+        onInstall(state, from, frame)
+        break
+      default:
+        throw new InvariantError('a frame of a known kind', frame satisfies never)
+    }
+  }
+
+  private noticeStall(now: number): void {
+    const { state } = this
+    const gap = now - state.lastTurnAt
+    if (gap <= state.timeouts.suspectAfterMs / 2) return
+    state.cover('stall distrusts itself')
+    state.peers.rearm(now)
+    state.owed = []
+    const { phase } = state
+    if (phase.name === 'gather' || phase.name === 'recover') phase.deadline += gap
+  }
+
+  private membershipTurn(now: number): void {
+    const { state } = this
+    retarget(state, now)
+    const why = state.phase.name === 'operational' ? discontent(state) : null
+    if (why !== null) becomeGather(state, why, now)
+    if (state.phase.name === 'recover') recoverTurn(state, state.phase, now)
+    retarget(state, now)
+    if (state.phase.name === 'gather') gatherTurn(state, state.phase, now)
+  }
+
+  /** A graceful leave: once all that was accepted is stable, or after a bounded time. */
+  private leaveTurn(now: number): void {
+    const { state } = this
+    if (state.leavingSince === null) return
+    const { ordering, submissions } = state
+    const settled =
+      !state.frozen && submissions.empty && ordering.stable(ordering.received()) >= ordering.highestTs
+    if (!settled && now < state.leavingSince + state.timeouts.suspectAfterMs) return
+    // Twice: one may be lost, and silence costs the others a whole suspicion.
+    state.send(null, 'control', leavingHeartbeat(state))
+    state.send(null, 'control', leavingHeartbeat(state))
+    state.phase = { name: 'left' }
+    state.events.push({ type: 'phase', phase: 'left', why: 'asked to leave' })
+  }
+
+  private findDeadline(now: number): number {
+    const { state } = this
+    const { phase } = state
+    let next = Math.min(state.heartbeatAt, state.peers.nextDeadline(), state.repair.nextDeadline())
+    if (phase.name === 'gather') next = Math.min(next, gatherDeadline(state, phase, now))
+    if (phase.name === 'recover') {
+      next = Math.min(next, phase.deadline, phase.coordination?.retryAt ?? phase.retryAt)
+    }
+    if (state.leavingSince !== null) next = Math.min(next, state.leavingSince + state.timeouts.suspectAfterMs)
+    if (!state.frozen) {
+      next = Math.min(next, state.announcer.nextDeadline())
+      if (state.submissions.ready(state.gateOpen) && !windowFull(state)) return now
+    }
+    if (state.repair.owing || state.heartbeatDue || state.targetVersion !== state.peers.version) return now
+    return Math.max(next, now)
+  }
+}

@@ -1,0 +1,112 @@
+/** Gather: agreeing, by what everybody says of whom they hear, on the next members. Frozen or not. */
+
+import { configurationId, digestMembers, sameMembers } from './configuration.ts'
+import type { FormFrame } from './frames.ts'
+import { cliqueOf } from './matrix.ts'
+import { acceptForm, coverInterruption } from './recover.ts'
+import type { CellState, Phase } from './state.ts'
+import type { MemberId } from './types.ts'
+
+type Gathering = Extract<Phase, { name: 'gather' }>
+
+export function becomeOperational(state: CellState, why: string): void {
+  state.phase = { name: 'operational' }
+  state.heartbeatDue = true
+  state.events.push({ type: 'phase', phase: 'operational', why })
+}
+
+/** @param delay ms before an own Form: jitter after a refusal. */
+export function becomeGather(state: CellState, why: string, now: number, delay = 0): void {
+  coverInterruption(state)
+  state.phase = {
+    name: 'gather',
+    since: now,
+    targetAt: now,
+    notBefore: now + delay,
+    deadline: now + state.timeouts.gatherMs,
+  }
+  state.heartbeatDue = true
+  state.events.push({ type: 'phase', phase: 'gather', why })
+}
+
+/** Recomputes what we want to be, if the matrix changed. */
+export function retarget(state: CellState, now: number): void {
+  if (state.targetVersion === state.peers.version) return
+  state.targetVersion = state.peers.version
+  state.rowsUntil = now + state.timeouts.heartbeatMs * 3
+  state.heartbeatDue = true
+  const target = cliqueOf(state.peers.matrix, state.self, state.limits.maxMembers)
+  if (target.length - 1 < state.peers.row.hears.length) state.cover('bridge')
+  if (sameMembers(target, state.target)) return
+  state.target = target
+  state.targetDigest = digestMembers(target)
+  const { phase } = state
+  if (phase.name !== 'gather') return
+  phase.targetAt = now
+  phase.deadline = Math.min(now + state.timeouts.gatherMs, phase.since + state.timeouts.gatherMs * 4)
+}
+
+/** Why the installed configuration cannot go on; null if it can. */
+export function discontent(state: CellState): string | null {
+  const { configuration } = state.ordering
+  if (state.departed.size > 0) return `${[...state.departed].join(' ')} left the configuration`
+  if (state.ordering.highestTs > state.maxTimestamp) return 'timestamps near their limit'
+  if (!sameMembers(state.target, configuration.members)) return 'who hears whom has changed'
+  return null
+}
+
+export function gatherTurn(state: CellState, phase: Gathering, now: number): void {
+  if (!state.frozen && discontent(state) === null) {
+    becomeOperational(state, 'everybody is back')
+    return
+  }
+  const { target } = state
+  if (target[0] === state.self) coordinateGather(state, phase, now)
+  else if (now >= phase.deadline + state.timeouts.gatherMs) {
+    // The one who ought to form with us does not. Without the edge the next attempt differs from this one.
+    const coordinator = target[0] as MemberId
+    if (!busy(state, coordinator, phase, now)) state.peers.lose(coordinator, 'unresponsive', now)
+    phase.deadline = now
+  }
+}
+
+function coordinateGather(state: CellState, phase: Gathering, now: number): void {
+  const { target } = state
+  const disagreeing = target.filter(member => member !== state.self && !agrees(state, member))
+  if (disagreeing.length === 0) {
+    const shrinking = target.every(member => state.ordering.configuration.members.includes(member))
+    const settled = shrinking || now - phase.targetAt >= state.timeouts.settleMs
+    if (settled && now >= phase.notBefore) form(state, now)
+  } else if (now >= phase.deadline) {
+    for (const member of disagreeing) {
+      if (!busy(state, member, phase, now)) state.peers.lose(member, 'disagrees', now)
+    }
+    phase.deadline = now + state.timeouts.heartbeatMs
+  }
+}
+
+function agrees(state: CellState, member: MemberId): boolean {
+  const last = state.peers.get(member)?.last
+  return last?.phase === 'gather' && last.target === state.targetDigest
+}
+
+/** In an attempt of somebody else's, which ends within a bounded time. */
+function busy(state: CellState, member: MemberId, phase: Gathering, now: number): boolean {
+  const { gatherMs, recoverMs } = state.timeouts
+  const last = state.peers.get(member)?.last
+  return last?.phase === 'recover' && now < phase.targetAt + gatherMs + recoverMs * 3
+}
+
+function form(state: CellState, now: number): void {
+  const epoch = Math.max(state.maxEpoch, state.ballot) + 1
+  const configuration = configurationId(epoch, state.self, state.random.int(2 ** 32))
+  const frame: FormFrame = { kind: 'form', configuration, members: state.target }
+  acceptForm(state, frame, now)
+}
+
+/** When the gather phase next has something to decide. */
+export function gatherDeadline(state: CellState, phase: Gathering, now: number): number {
+  if (state.target[0] !== state.self) return phase.deadline + state.timeouts.gatherMs
+  const settled = Math.max(phase.notBefore, phase.targetAt + state.timeouts.settleMs)
+  return settled > now ? Math.min(phase.deadline, settled) : phase.deadline
+}

@@ -1,0 +1,138 @@
+/** Gaps in streams: asked for by NAK, answered from what is held. A transport may lose anything; this is the cure. */
+
+import type { CellLimits, CellTimeouts } from './api.ts'
+import type { DataFrame, NakFrame } from './frames.ts'
+import type { Ordering } from './ordering.ts'
+import type { Stream } from './stream.ts'
+import type { MemberId } from './types.ts'
+
+interface Gap {
+  contiguous: number
+  /** No progress since. */
+  since: number
+  nextNakAt: number
+  naks: number
+}
+
+/** A NAK that leaves now. */
+export interface Request {
+  readonly to: MemberId
+  readonly frame: NakFrame
+}
+
+export class Repair {
+  private gaps: (Gap | null)[] = []
+  /** Retransmissions owed, oldest first. */
+  private readonly owed: {
+    readonly to: MemberId
+    readonly rank: number
+    seq: number
+    readonly last: number
+  }[] = []
+
+  private readonly limits: CellLimits
+  private readonly timeouts: CellTimeouts
+
+  constructor(limits: CellLimits, timeouts: CellTimeouts) {
+    this.limits = limits
+    this.timeouts = timeouts
+  }
+
+  /**
+   * NAKs that are due. `supplierOf` says whom to ask for a stream (its owner, or whom a Plan names), null for nobody;
+   * `upTo` how far the stream is wanted (its highest known frame, or the Plan's U).
+   */
+  requests(
+    ordering: Ordering,
+    now: number,
+    supplierOf: (rank: number) => MemberId | null,
+    upTo: (rank: number, stream: Stream) => number,
+  ): Request[] {
+    const out: Request[] = []
+    for (let rank = 0; rank < ordering.streams.length; rank++) {
+      if (rank === ordering.rank) continue
+      const stream = ordering.streams[rank] as Stream
+      const wanted = upTo(rank, stream)
+      if (wanted > stream.highest) stream.highest = wanted
+      const missing = wanted > stream.contiguous ? stream.gap() : null
+      if (missing === null) {
+        this.gaps[rank] = null
+        continue
+      }
+      const gap = this.follow(rank, stream, now)
+      const to = supplierOf(rank)
+      if (now < gap.nextNakAt || to === null) continue
+      gap.naks++
+      gap.nextNakAt = now + Math.min(this.timeouts.heartbeatMs * 2, this.firstNakMs(stream) * 2 ** gap.naks)
+      const frame: NakFrame = {
+        kind: 'nak',
+        configuration: ordering.configuration.id,
+        rank,
+        from: missing.from,
+        to: Math.min(missing.to, wanted),
+      }
+      out.push({ to, frame })
+    }
+    return out
+  }
+
+  /** Somebody asked. Only what the stream can have is owed, and no more than a few requests of one member at a time. */
+  owe(to: MemberId, frame: NakFrame): void {
+    const again = this.owed.findIndex(debt => debt.to === to && debt.rank === frame.rank)
+    if (again >= 0) this.owed.splice(again, 1)
+    this.owed.push({ to, rank: frame.rank, seq: frame.from, last: Math.min(frame.to, frame.from + 255) })
+  }
+
+  /** Frames to send again now, within a budget of a quarter of a window a turn. */
+  retransmissions(ordering: Ordering): { readonly to: MemberId; readonly frame: DataFrame }[] {
+    const out: { to: MemberId; frame: DataFrame }[] = []
+    let budget = this.limits.windowBytes / 4
+    while (budget > 0) {
+      const debt = this.owed[0]
+      if (debt === undefined) break
+      const stream = ordering.streams[debt.rank] as Stream
+      const frame = debt.seq <= debt.last ? stream.frame(debt.seq) : undefined
+      debt.seq++
+      if (debt.seq > debt.last) this.owed.shift()
+      if (frame === undefined) continue
+      for (const segment of frame.segments) budget -= segment.bytes
+      out.push({ to: debt.to, frame })
+    }
+    return out
+  }
+
+  get owing(): boolean {
+    return this.owed.length > 0
+  }
+
+  /** How long the worst gap of this stream has stood still; 0 if it has none. */
+  stalledFor(rank: number, now: number): number {
+    const gap = this.gaps[rank]
+    return gap ? now - gap.since : 0
+  }
+
+  nextDeadline(): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const gap of this.gaps) if (gap && gap.nextNakAt < next) next = gap.nextNakAt
+    return next
+  }
+
+  private follow(rank: number, stream: Stream, now: number): Gap {
+    let gap = this.gaps[rank]
+    if (!gap) {
+      gap = { contiguous: stream.contiguous, since: now, nextNakAt: now + this.firstNakMs(stream), naks: 0 }
+      this.gaps[rank] = gap
+    } else if (gap.contiguous !== stream.contiguous) {
+      // What is missing may be on its way (facts travel on their own lane): only a gap that stands still is a loss.
+      gap.contiguous = stream.contiguous
+      gap.since = now
+      gap.naks = 0
+      gap.nextNakAt = now + this.firstNakMs(stream)
+    }
+    return gap
+  }
+
+  private firstNakMs(stream: Stream): number {
+    return stream.overtaken ? this.timeouts.acknowledgeMs : this.timeouts.acknowledgeMs * 4
+  }
+}

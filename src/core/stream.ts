@@ -1,0 +1,122 @@
+/** One member's stream of frames in one configuration, as held here, and the facts that member has told. */
+
+import type { ClockPair, DataFrame } from './frames.ts'
+import type { Facts, Segment } from './types.ts'
+
+/** Frames this far beyond the contiguous prefix are not kept: a bound on what a stream can make us hold. */
+export const maxFramesAhead = 65_536
+
+const nothing: ClockPair = { clock: 0, seq: 0 }
+
+export class Stream {
+  /** Every frame 1…contiguous is held, or was until it became stable. */
+  contiguous = 0
+  /** Highest seq known to exist. */
+  highest = 0
+  /** Frames 1…delivered have been handed up whole. */
+  delivered = 0
+  /** Segments of frame delivered+1 that have been handed up (a safe one may hold back the rest). */
+  deliveredSegments = 0
+  /** Best pair that counts: its seq ≤ contiguous. */
+  counted: ClockPair = nothing
+  /** Pair with the highest clock, whether it counts or not. */
+  newest: ClockPair = nothing
+  received = 0
+  credit = 0
+  consumed = 0
+  /** A Plan that we merged made this clock ∞. */
+  infinite = false
+  /** Fragments handed up so far of a segment whose last one is still to come. */
+  assembling: Segment[] = []
+  /** Frames `released + 1`… ; `frames[head]` is the first. */
+  private frames: (DataFrame | undefined)[] = []
+  private head = 0
+  private released = 0
+  private lastTs = 0
+
+  /** The frame with this seq if we still hold it. */
+  frame(seq: number): DataFrame | undefined {
+    return seq > this.released ? this.frames[this.head + seq - this.released - 1] : undefined
+  }
+
+  /** The next frame to hand up, if it is held without a gap and its seq ≤ `cap`. */
+  next(cap: number): DataFrame | undefined {
+    const seq = this.delivered + 1
+    return seq <= this.contiguous && seq <= cap ? this.frame(seq) : undefined
+  }
+
+  /** Takes a frame. False: held already, too far ahead, or against its sender's own promises. */
+  accept(frame: DataFrame): boolean {
+    const { seq } = frame
+    if (seq <= this.contiguous || seq > this.contiguous + maxFramesAhead) return false
+    if (this.frame(seq) !== undefined) return false
+    this.frames[this.head + seq - this.released - 1] = frame
+    if (seq > this.highest) this.highest = seq
+    this.learn(frame.facts)
+    this.advance()
+    return true
+  }
+
+  /** Merges facts told by this member: they only grow. */
+  learn(facts: Facts): void {
+    if (facts.seq > this.highest) this.highest = facts.seq
+    this.count(facts.clock, facts.seq)
+    if (facts.received > this.received) this.received = facts.received
+    if (facts.credit > this.credit) this.credit = facts.credit
+    if (facts.consumed > this.consumed) this.consumed = facts.consumed
+  }
+
+  /** Merges a pair; it counts only once the stream is held contiguously up to its seq. */
+  count(clock: number, seq: number): void {
+    if (seq <= this.contiguous && clock > this.counted.clock) this.counted = { clock, seq }
+    if (clock > this.newest.clock) this.newest = { clock, seq }
+  }
+
+  /** Lets go of the frames that everyone is known to hold. Returns how many. */
+  release(stable: number): number {
+    let count = 0
+    while (this.released < this.delivered) {
+      const frame = this.frames[this.head]
+      if (frame === undefined || frame.ts > stable) break
+      this.frames[this.head++] = undefined
+      this.released++
+      count++
+    }
+    if (this.head > 1024 && this.head * 2 > this.frames.length) {
+      this.frames = this.frames.slice(this.head)
+      this.head = 0
+    }
+    return count
+  }
+
+  /** First and last seq of the first run of missing frames; null if nothing is known to be missing. */
+  gap(): { from: number; to: number } | null {
+    if (this.highest <= this.contiguous) return null
+    const from = this.contiguous + 1
+    let to = from
+    while (to < this.highest && to - from < 255 && this.frame(to + 1) === undefined) to++
+    return { from, to }
+  }
+
+  /** True if a frame beyond the gap is held: on a FIFO path, proof of a loss. */
+  get overtaken(): boolean {
+    return this.frames.length - this.head > this.contiguous - this.released
+  }
+
+  private advance(): void {
+    for (;;) {
+      const frame = this.frame(this.contiguous + 1)
+      if (frame === undefined) break
+      // A timestamp at or below an earlier promise would reorder what may have been delivered: such a frame is never
+      // let in, and its sender, whose stream then stands still, is suspected in time.
+      if (frame.ts <= this.lastTs || frame.ts <= this.counted.clock) {
+        this.frames[this.head + this.contiguous - this.released] = undefined
+        break
+      }
+      this.contiguous++
+      this.lastTs = frame.ts
+      this.count(frame.facts.clock, frame.seq)
+    }
+    this.count(this.newest.clock, this.newest.seq)
+  }
+}

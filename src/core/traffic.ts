@@ -1,0 +1,155 @@
+/** One turn of the data plane: what has accumulated is framed, delivered, acknowledged and repaired in one pass. */
+
+import { factsFrame } from './announce.ts'
+import type { FactsFrame, GroupPlan } from './frames.ts'
+import type { Delivery, Ordering } from './ordering.ts'
+import { groupOf } from './recover.ts'
+import type { CellState } from './state.ts'
+import type { Stream } from './stream.ts'
+import type { MemberId } from './types.ts'
+
+/** Frames made in one turn; what is left waits for the next turn, which comes at once. */
+const maxFramesPerTurn = 32
+
+export function trafficTurn(state: CellState, now: number): void {
+  if (!state.frozen) {
+    sendFrames(state, now)
+    const received = deliverTurn(state)
+    announceTurn(state, received, now)
+  }
+  repairTurn(state, now)
+}
+
+function sendFrames(state: CellState, now: number): void {
+  const { ordering, submissions, limits } = state
+  if (ordering.heldCredit !== null) state.cover('credit held')
+  ordering.window.release(ordering.creditOfAll())
+  for (let count = 0; count < maxFramesPerTurn && !windowFull(state); count++) {
+    const frame = ordering.nextFrame(submissions, state.gateOpen, limits, now, (place, segment) => {
+      state.events.push({ type: 'originate', place, segment })
+    })
+    if (frame === null) break
+    state.sendToMembers('data', frame)
+    state.announcer.sent(frame.facts)
+    if (ordering.configuration.members.length === 1) ordering.window.release(ordering.creditOfAll())
+  }
+}
+
+export function windowFull(state: CellState): boolean {
+  const full = state.ordering.window.bytes >= state.limits.windowBytes
+  if (full) state.cover('window closed')
+  return full
+}
+
+/** @returns our `received`. */
+function deliverTurn(state: CellState): number {
+  const { ordering, events } = state
+  const emit = (delivery: Delivery): void => {
+    events.push({ type: 'deliver', ...delivery })
+  }
+  const received = ordering.received()
+  const stable = ordering.stable(received)
+  const heldBackAt = ordering.deliver({ agreed: received, safe: stable, caps: null, takesPart: null }, emit)
+  for (const stream of ordering.streams) stream.release(stable)
+  const delivered = Math.min(received, heldBackAt - 1)
+  if (delivered > state.deliveredTs) {
+    state.deliveredTs = delivered
+    events.push({ type: 'delivered', ts: delivered })
+  }
+  tellConsumed(state)
+  return received
+}
+
+function tellConsumed(state: CellState): void {
+  const { ordering } = state
+  ordering.own.consumed = Math.max(ordering.own.consumed, ordering.consumed)
+  let sum = 0
+  for (const stream of ordering.streams) sum += stream.consumed
+  if (sum === state.consumedSum) return
+  state.consumedSum = sum
+  state.events.push({ type: 'consumed', byRank: ordering.streams.map(stream => stream.consumed) })
+}
+
+function announceTurn(state: CellState, received: number, now: number): void {
+  const { announcer, ordering } = state
+  if (announcer.due(ordering, received, now)) {
+    announcer.promise(ordering, now)
+    if (ordering.announced > ordering.highestTs) state.cover('promise ahead')
+    const facts = ordering.facts(ordering.received())
+    state.sendToMembers('data', factsFrame(ordering, facts, false))
+    announcer.sent(facts)
+  }
+  const askers = announcer.takeAskers()
+  if (askers.length > 0) {
+    announcer.promise(ordering, now)
+    state.send(askers, 'data', factsFrame(ordering, ordering.facts(ordering.received()), false))
+  }
+  const full = windowFull(state) && state.submissions.ready(state.gateOpen)
+  const asked = announcer.toAsk(ordering, received, full, now)
+  if (asked.length > 0) {
+    state.send(asked, 'data', factsFrame(ordering, ordering.facts(ordering.received()), true))
+  }
+}
+
+export function onFacts(state: CellState, from: MemberId, frame: FactsFrame): void {
+  const stream = state.ordering.streams[frame.rank]
+  if (stream === undefined || frame.rank === state.ordering.rank) return
+  stream.learn(frame.facts)
+  if (frame.ask && !state.frozen) state.announcer.asked(from)
+}
+
+function repairTurn(state: CellState, now: number): void {
+  const { ordering, repair } = state
+  const group =
+    state.phase.name === 'recover' && state.phase.plan !== null ? groupOf(state, state.phase.plan) : undefined
+  const requests = repair.requests(ordering, now, supplierFor(state, group), wantedOf(state, group))
+  for (const { to, frame } of requests) {
+    state.cover('retransmission asked')
+    state.send([to], 'control', frame)
+  }
+  for (const { to, frame } of repair.retransmissions(ordering)) {
+    if (frame.rank !== ordering.rank) state.cover('retransmission by third party')
+    state.send([to], 'data', frame)
+  }
+}
+
+/** Whom to ask for a stream: in recovery whom the Plan names, otherwise its owner. */
+function supplierFor(state: CellState, group: GroupPlan | undefined): (rank: number) => MemberId | null {
+  return rank => {
+    if (group !== undefined) return group.streams[rank]?.supplier ?? null
+    return state.frozen ? null : (state.ordering.configuration.members[rank] as MemberId)
+  }
+}
+
+function wantedOf(state: CellState, group: GroupPlan | undefined): (rank: number, stream: Stream) => number {
+  if (group !== undefined) return rank => group.streams[rank]?.upTo ?? 0
+  return (_, stream) => (state.frozen ? stream.contiguous : stream.highest)
+}
+
+/** Members that owe progress and make none, for a time. */
+export function findStalled(state: CellState, now: number): void {
+  if (state.frozen) return
+  const { ordering, timeouts } = state
+  ordering.configuration.members.forEach((member, rank) => {
+    if (rank === ordering.rank) return
+    const streamStalled = state.repair.stalledFor(rank, now) >= timeouts.stalledAfterMs
+    // One that cannot get a third member's frames suspects that one itself; give it the time.
+    const acknowledgeStalled = owesFor(state, ordering, rank, now) >= timeouts.stalledAfterMs * 1.5
+    if (streamStalled || acknowledgeStalled) state.peers.lose(member, 'stalled', now)
+  })
+}
+
+/** How long member `rank` has not moved its `received` although frames above it are older than that. */
+function owesFor(state: CellState, ordering: Ordering, rank: number, now: number): number {
+  const { received } = ordering.streams[rank] as Stream
+  const owed = state.owed[rank]
+  if (received >= ordering.highestTs) {
+    state.owed[rank] = null
+    return 0
+  }
+  if (!owed || owed.received !== received) {
+    state.owed[rank] = { received, since: now }
+    return 0
+  }
+  return now - owed.since
+}
