@@ -106,6 +106,16 @@ export type CellEvent =
 
 export type PhaseName = 'operational' | 'gather' | 'recover' | 'left'
 
+/** How full a cell is. */
+export interface CellLoad {
+  /** Waits for its place in the order. */
+  readonly queueBytes: number
+  /** Our frames in flight without everyone's credit. */
+  readonly windowBytes: number
+  /** Frames kept for retransmission. */
+  readonly historyBytes: number
+}
+
 /** What `Cell` in `cell.ts` implements. */
 export interface CellApi {
   readonly self: MemberId
@@ -113,10 +123,15 @@ export interface CellApi {
   readonly phase: PhaseName
   /** Bytes that `submit` takes before the host should stop accepting from its clients; ≤ 0 is full. */
   readonly room: number
+  readonly load: CellLoad
+  /** When anything was last heard of a member; null if never. */
+  lastHeardAt(member: MemberId): number | null
   /** When `evaluate` must next be called. */
   readonly nextDeadline: number
   /** A decoded frame that `from` put on the wire. */
   receive(from: MemberId, frame: Frame, now: number): void
+  /** A path to some peer opened: it should hear of us at once, not at the next heartbeat. */
+  peerConnected(): void
   /** The peer's process is known to have died: its kernel closed the connection and then refused a new one. */
   peerLost(member: MemberId, reason: 'refused', now: number): void
   /** Queue a segment. Client segments (`urgent` false) wait while the gate is closed; urgent ones go first. */

@@ -5,7 +5,7 @@
  */
 
 import { InvariantError } from '../lib/assert.ts'
-import type { CellApi, CellEvent, CellOptions, Outgoing, PhaseName } from './api.ts'
+import type { CellApi, CellEvent, CellLoad, CellOptions, Outgoing, PhaseName } from './api.ts'
 import { sameConfiguration } from './configuration.ts'
 import type { Frame, MembershipFrame, OrderingFrame } from './frames.ts'
 import { becomeGather, discontent, gatherDeadline, gatherTurn, retarget } from './gather.ts'
@@ -31,6 +31,7 @@ import {
   recoverTurn,
 } from './recover.ts'
 import { CellState } from './state.ts'
+import { bytesOf } from './stream.ts'
 import { findStalled, onFacts, trafficTurn, windowFull } from './traffic.ts'
 import type { Configuration, MemberId, Segment } from './types.ts'
 
@@ -92,6 +93,10 @@ export class Cell implements CellApi {
     }
   }
 
+  peerConnected(): void {
+    this.state.heartbeatDue = true
+  }
+
   peerLost(member: MemberId, reason: 'refused', now: number): void {
     this.state.peers.lose(member, reason, now)
   }
@@ -113,6 +118,17 @@ export class Cell implements CellApi {
   setConsumed(ts: number): void {
     const { ordering } = this.state
     if (ts > ordering.consumed) ordering.consumed = ts
+  }
+
+  get load(): CellLoad {
+    const { ordering, submissions } = this.state
+    let historyBytes = 0
+    for (const stream of ordering.streams) historyBytes += stream.heldBytes
+    return { queueBytes: submissions.bytes, windowBytes: ordering.window.bytes, historyBytes }
+  }
+
+  lastHeardAt(member: MemberId): number | null {
+    return this.state.peers.get(member)?.lastHeardAt ?? null
   }
 
   leave(now: number): void {
@@ -165,9 +181,7 @@ export class Cell implements CellApi {
     if (frame.rank >= members.length || !members.includes(from)) return
     if (frame.kind === 'data') {
       if (frame.rank === ordering.rank || !ordering.accept(frame)) return
-      let bytes = 0
-      for (const segment of frame.segments) bytes += segment.bytes
-      state.announcer.frameReceived(bytes)
+      state.announcer.frameReceived(bytesOf(frame))
       fetchProgress(state, now)
     } else if (frame.kind === 'facts') {
       // Facts are told by their owner; relaying them is allowed by the protocol, but nobody does so yet.

@@ -129,7 +129,7 @@ export interface StreamPlan {
   readonly upTo: number
   /** K: the highest clock that counts with that prefix; Infinity if the member froze and told its last frame. */
   readonly clock: number
-  /** R: the highest `received` known; what became safe before the freeze. */
+  /** R: the highest `received` known, what became safe before the freeze; Infinity for those who come along. */
   readonly received: number
   readonly consumed: number
   /** A member that holds the prefix whole; asked for retransmissions. */

@@ -3,7 +3,7 @@
 import type { CellLimits, CellTimeouts } from './api.ts'
 import type { DataFrame, NakFrame } from './frames.ts'
 import type { Ordering } from './ordering.ts'
-import type { Stream } from './stream.ts'
+import { bytesOf, type Stream } from './stream.ts'
 import type { MemberId } from './types.ts'
 
 interface Gap {
@@ -95,7 +95,7 @@ export class Repair {
       debt.seq++
       if (debt.seq > debt.last) this.owed.shift()
       if (frame === undefined) continue
-      for (const segment of frame.segments) budget -= segment.bytes
+      budget -= bytesOf(frame)
       out.push({ to: debt.to, frame })
     }
     return out

@@ -26,6 +26,8 @@ export class Stream {
   consumed = 0
   /** A Plan that we merged made this clock ∞. */
   infinite = false
+  /** Bytes of the frames held. */
+  heldBytes = 0
   /** Fragments handed up so far of a segment whose last one is still to come. */
   assembling: Segment[] = []
   /** Frames `released + 1`… ; `frames[head]` is the first. */
@@ -51,6 +53,7 @@ export class Stream {
     if (seq <= this.contiguous || seq > this.contiguous + maxFramesAhead) return false
     if (this.frame(seq) !== undefined) return false
     this.frames[this.head + seq - this.released - 1] = frame
+    this.heldBytes += bytesOf(frame)
     if (seq > this.highest) this.highest = seq
     this.learn(frame.facts)
     this.advance()
@@ -79,6 +82,7 @@ export class Stream {
       const frame = this.frames[this.head]
       if (frame === undefined || frame.ts > stable) break
       this.frames[this.head++] = undefined
+      this.heldBytes -= bytesOf(frame)
       this.released++
       count++
     }
@@ -111,6 +115,7 @@ export class Stream {
       // let in, and its sender, whose stream then stands still, is suspected in time.
       if (frame.ts <= this.lastTs || frame.ts <= this.counted.clock) {
         this.frames[this.head + this.contiguous - this.released] = undefined
+        this.heldBytes -= bytesOf(frame)
         break
       }
       this.contiguous++
@@ -119,4 +124,10 @@ export class Stream {
     }
     this.count(this.newest.clock, this.newest.seq)
   }
+}
+
+export function bytesOf(frame: DataFrame): number {
+  let bytes = 0
+  for (const segment of frame.segments) bytes += segment.bytes
+  return bytes
 }

@@ -86,9 +86,16 @@ export const sometimesInSimulator = [
   'fragmented message',
 ] as const
 
-export const sometimes = [...sometimesInCore, ...sometimesInGroups, ...sometimesInSimulator] as const
+export type Sometimes =
+  | (typeof sometimesInCore)[number]
+  | (typeof sometimesInGroups)[number]
+  | (typeof sometimesInSimulator)[number]
 
-export type Sometimes = (typeof sometimes)[number]
+export const sometimes: readonly Sometimes[] = [
+  ...sometimesInCore,
+  ...sometimesInGroups,
+  ...sometimesInSimulator,
+]
 
 /** What hooks look like. */
 export type Cover = (mark: Sometimes) => void

@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+/** The `anasazi` command. */
+
+import { run } from './program.ts'
+import { connectToDaemon } from './session.ts'
+import { processTerminal } from './terminal.ts'
+
+const terminal = processTerminal()
+const code = await run(process.argv.slice(2), { terminal, connect: connectToDaemon })
+// Not `process.exit` at once: what is still on its way to a pipe would be lost.
+process.exitCode = code
+if (process.stdin.readableFlowing !== null) process.stdin.destroy()

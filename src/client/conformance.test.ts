@@ -1,0 +1,64 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { MessageChannel } from 'node:worker_threads'
+import { createPortChannel } from './channel-port.ts'
+import { createSocketChannel } from './channel-socket.ts'
+import type { ConformanceTarget } from './conformance.fixture.ts'
+import { describeConformance } from './conformance.fixture.ts'
+import { connect } from './connect.ts'
+import { FakeDaemon } from './fake-daemon.fixture.ts'
+import { ClientSession } from './session.ts'
+
+function listen(daemon: FakeDaemon, options: net.ListenOptions): Promise<net.Server> {
+  const server = net.createServer(socket => daemon.serve(createSocketChannel(socket)))
+  return new Promise(resolve => {
+    server.listen(options, () => resolve(server))
+  })
+}
+
+async function stopServer(server: net.Server): Promise<void> {
+  await new Promise(resolve => {
+    server.close(resolve)
+  })
+}
+
+describeConformance('in memory', async (): Promise<ConformanceTarget> => {
+  const daemon = new FakeDaemon()
+  return { connect: options => ClientSession.open(async () => daemon.open(), options) }
+})
+
+describeConformance('message port', async (): Promise<ConformanceTarget> => {
+  const daemon = new FakeDaemon()
+  return {
+    connect: options =>
+      ClientSession.open(async () => {
+        const { port1, port2 } = new MessageChannel()
+        daemon.serve(createPortChannel(port1))
+        return createPortChannel(port2)
+      }, options),
+  }
+})
+
+describeConformance('unix socket', async (): Promise<ConformanceTarget> => {
+  const directory = mkdtempSync(join(tmpdir(), 'anasazi-'))
+  const path = join(directory, 'main.sock')
+  const server = await listen(new FakeDaemon(), { path })
+  return {
+    connect: options => connect(`unix:${path}`, options),
+    async stop() {
+      await stopServer(server)
+      rmSync(directory, { recursive: true })
+    },
+  }
+})
+
+describeConformance('TCP', async (): Promise<ConformanceTarget> => {
+  const server = await listen(new FakeDaemon(), { host: '127.0.0.1', port: 0 })
+  const { port } = server.address() as net.AddressInfo
+  return {
+    connect: options => connect(`tcp://127.0.0.1:${port}`, options),
+    stop: () => stopServer(server),
+  }
+})

@@ -1,0 +1,47 @@
+/** Connecting to a daemon over a socket. */
+
+import type { CellDescription } from '../codec/client.ts'
+import { AnasaziError } from '../lib/errors.ts'
+import { parseAddress } from './address.ts'
+import type { Session, SessionOptions } from './api.ts'
+import { defaultConnectAddress, monotonicNanoseconds, openSocketChannel } from './channel-socket.ts'
+import { ClientSession } from './session.ts'
+
+/** Hosts that a daemon listens on and nobody can connect to. */
+const ANY_HOST = new Set(['0.0.0.0', '::', '*', ''])
+
+/**
+ * Where another cell of the daemon at `address` is reached: by the same kind of address, because a path or a loopback
+ * host of the daemon's machine may lead to another daemon on this one.
+ */
+export function endpointOf(address: string, cell: CellDescription): string {
+  const known = parseAddress(address)
+  for (const endpoint of cell.endpoints) {
+    const other = parseAddress(endpoint)
+    if (other.kind !== known.kind) continue
+    if (other.kind === 'unix' || known.kind === 'unix') return endpoint
+    if (!ANY_HOST.has(other.host)) return endpoint
+    const host = known.host.includes(':') ? `[${known.host}]` : known.host
+    return `tcp://${host}:${other.port}`
+  }
+  throw new AnasaziError('connection-refused', `Cell '${cell.name}' has no ${known.kind} address for clients.`)
+}
+
+/**
+ * Open a session.
+ *
+ * @param url `unix:/path` or `tcp://host:port`; the address that all tools share if it is left out.
+ * @throws AnasaziError `bad-address`, `connection-refused`, `refused`, `name-in-use`, `protocol`,
+ *   `handshake-timeout`, `connection-lost`, `aborted`.
+ */
+export async function connect(url?: string, options: SessionOptions = {}): Promise<Session> {
+  const address = url ?? defaultConnectAddress()
+  let { signal } = options
+  const session = await ClientSession.open(
+    cell => openSocketChannel(cell === null ? address : endpointOf(address, cell), signal),
+    { clock: monotonicNanoseconds, ...options },
+  )
+  // It was for this call; a later reconnection is another matter.
+  signal = undefined
+  return session
+}

@@ -1,0 +1,29 @@
+/** The client library of Anasazi: sessions, groups, messages in one order, and the fate of each. */
+
+export type {
+  Batches,
+  Events,
+  Group,
+  GroupSummary,
+  JoinOptions,
+  MessageData,
+  MessageFate,
+  Progress,
+  Receipt,
+  SendOptions,
+  Session,
+  SessionOptions,
+} from './api.ts'
+export type { EventBatch } from './batch.ts'
+export { connect } from './connect.ts'
+export type {
+  MessageEvent,
+  ReconnectedEvent,
+  SessionEvent,
+  TransitionalEvent,
+  ViewEvent,
+  WarningEvent,
+} from './events.ts'
+export type { Position } from './position.ts'
+export type { ErrorCode } from '../lib/errors.ts'
+export { AnasaziError, ERRORS } from '../lib/errors.ts'

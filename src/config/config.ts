@@ -1,0 +1,114 @@
+/** The configuration of a daemon, complete: every default is filled in. Plain data that a worker can be handed. */
+
+import type { CellTimeouts } from '../core/api.ts'
+import { DEFAULT_CELL } from '../lib/defaults.ts'
+import { cellOf as cellOfRules } from '../lib/pattern.ts'
+import type { Address } from './address.ts'
+import { defaultLimits, defaultTimeouts } from './limits.ts'
+import type { NodeLimits } from './limits.ts'
+
+/** Where peers connect when nothing says otherwise. */
+export const DEFAULT_PEER_PORT = 4803
+export const DEFAULT_CLUSTER = 'default'
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
+export const LOG_LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+
+export interface Peer {
+  readonly name: string
+  readonly address: Address
+}
+
+/** What becomes of a client that does not read what it is sent. */
+export interface SlowClientPolicy {
+  /** Unacknowledged bytes at which the policy applies at once. */
+  readonly bytes: number
+  /** How long a client may stay above `clientQueueBytes`, holding back the daemon's credit, before the policy applies. */
+  readonly seconds: number
+  readonly policy: 'evict'
+}
+
+export interface CellConfig {
+  readonly name: string
+  /** Where peers connect; null: this member has none. */
+  readonly listen: Address | null
+  /** Known peers, in the order of the file; may contain this member itself. */
+  readonly peers: readonly Peer[]
+  /** Patterns of the groups of this cell. */
+  readonly groups: readonly string[]
+  /** The host's event loop, or a worker thread of the cell's own. */
+  readonly thread: 'host' | 'dedicated'
+  readonly clients: { readonly unix: string | null; readonly tcp: Address | null }
+  readonly timeouts: CellTimeouts
+  readonly limits: NodeLimits
+  readonly slowClient: SlowClientPolicy
+}
+
+export interface Config {
+  /** First part of the member id. */
+  readonly name: string
+  readonly cluster: string
+  /** Directory of the sockets. */
+  readonly runtime: string
+  /** In the order of the file: the first pattern that matches a group decides. The first cell is the default one. */
+  readonly cells: readonly CellConfig[]
+  readonly log: { readonly level: LogLevel }
+  /** File for the NDJSON trace of all cells; null: off. */
+  readonly trace: string | null
+}
+
+/** What depends on the machine and on the command line. */
+export interface ConfigContext {
+  /** Used where the file does not name the member. */
+  readonly hostName: string
+  /** Used where the file does not name the runtime directory. */
+  readonly runtime: string
+  /** These win over the file. */
+  readonly name?: string
+  readonly trace?: string
+}
+
+export const defaultSlowClient: SlowClientPolicy = { bytes: 64 * 1024 * 1024, seconds: 2, policy: 'evict' }
+
+/** One member that listens on loopback only: what a daemon does without a configuration. */
+export function defaultConfig(context: ConfigContext): Config {
+  const runtime = context.runtime
+  return {
+    name: context.name ?? memberName(context.hostName),
+    cluster: DEFAULT_CLUSTER,
+    runtime,
+    cells: [
+      {
+        name: DEFAULT_CELL,
+        listen: { host: '127.0.0.1', port: DEFAULT_PEER_PORT },
+        peers: [],
+        groups: ['*'],
+        thread: 'host',
+        clients: { unix: socketPath(runtime, DEFAULT_CELL), tcp: null },
+        timeouts: defaultTimeouts(),
+        limits: defaultLimits(),
+        slowClient: defaultSlowClient,
+      },
+    ],
+    log: { level: 'info' },
+    trace: context.trace ?? null,
+  }
+}
+
+/** The cell that carries a group; null if no pattern matches. */
+export function cellOf(config: Config, group: string): string | null {
+  return cellOfRules(config.cells, group)
+}
+
+export function socketPath(runtime: string, cell: string): string {
+  return `${runtime.replace(/\/+$/, '')}/${cell}.sock`
+}
+
+/** A host name as a member name: what is not allowed in one becomes `-`. */
+export function memberName(hostName: string): string {
+  const name = hostName
+    .replace(/[^A-Za-z0-9._-]/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, 64)
+  return name === '' ? 'member' : name
+}

@@ -1,0 +1,22 @@
+/** What daemons must have in common so that they order the same groups in the same cells; compared in handshakes. */
+
+import { createHash } from 'node:crypto'
+import type { CellRule } from '../lib/pattern.ts'
+
+export interface OrderDigest {
+  /** Canonical text: one line a rule. Two daemons agree exactly if theirs are equal; for messages that say what differs. */
+  readonly text: string
+  /** First 64 bits of the SHA-256 of `text`. */
+  readonly hash: bigint
+}
+
+/** The digest of cells and group → cell rules; their order counts, because the first match decides. */
+export function orderDigest(config: { readonly cells: readonly CellRule[] }): OrderDigest {
+  const lines = ['anasazi order 1']
+  for (const cell of config.cells) {
+    for (const pattern of cell.groups) lines.push(`${JSON.stringify(pattern)} -> ${cell.name}`)
+    if (cell.groups.length === 0) lines.push(`nothing -> ${cell.name}`)
+  }
+  const text = `${lines.join('\n')}\n`
+  return { text, hash: createHash('sha256').update(text).digest().readBigUInt64BE(0) }
+}

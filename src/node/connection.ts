@@ -1,0 +1,125 @@
+/** One client's channel, from accept to close: bytes in and out, and how far the client has acknowledged. */
+
+import type { Channel } from '../client/channel.ts'
+import type { ClientFrame } from '../codec/client.ts'
+import { clientStreamLimits, createClientFrameDecoder, HANDSHAKE_STREAM_LIMITS } from '../codec/client-decode.ts'
+import { type DaemonControlFrame, encodeDaemonFrame } from '../codec/client-encode.ts'
+import type { FrameSplitter } from '../codec/client-splitter.ts'
+
+export type Stage = 'handshake' | 'open' | 'closing' | 'closed'
+
+export class Connection {
+  readonly channel: Channel
+  stage: Stage = 'handshake'
+  /** Number and id of the session, once welcomed. */
+  session = 0
+  id = ''
+  trace = false
+  /** Bytes of the delivery stream: written since the welcome, and acknowledged of them. */
+  sent = 0
+  acknowledged = 0
+  /** When it began to lag; null while it keeps up. Renewed only once it has caught up. */
+  laggingSince: number | null = null
+  /** Joins and leaves under way: group → request. */
+  readonly joining: Map<string, number> = new Map()
+  readonly leaving: Map<string, number> = new Map()
+  /** Sender numbers this client has been told. */
+  readonly defined: Set<number> = new Set()
+  /** Own messages have been ordered whose settling was not told yet. */
+  unsettled = false
+  /** Groups it is a member of, as told to it. */
+  readonly groups: Set<string> = new Set()
+  /** Bytes accepted from it that have no place in the order yet. */
+  intake = 0
+  /** Its disconnect was submitted. */
+  ending = false
+  openedAt = 0
+  /** When the connection was accepted, for the handshake's deadline. */
+  readonly since: number
+  /** Set by the channel: why it closed; null is an orderly end. */
+  closeError: Error | null = null
+
+  private readonly splitter: FrameSplitter<ClientFrame> = createClientFrameDecoder(HANDSHAKE_STREAM_LIMITS)
+  private inbox: Uint8Array[] = []
+  private out: Uint8Array[] = []
+  private reading = true
+
+  /** @param wake called when something waits to be taken in a step. */
+  constructor(channel: Channel, since: number, wake: (connection: Connection) => void) {
+    this.channel = channel
+    this.since = since
+    channel.onData = chunk => {
+      this.inbox.push(chunk)
+      wake(this)
+    }
+    channel.onDrain = () => {}
+    channel.onClose = error => {
+      this.closeError = error
+      this.stage = 'closed'
+      wake(this)
+    }
+    channel.resume()
+  }
+
+  /** Bytes sent but not acknowledged: on their way, or in the client. */
+  get outstanding(): number {
+    return this.sent - this.acknowledged
+  }
+
+  get hasInput(): boolean {
+    return this.inbox.length > 0
+  }
+
+  /** The frames of the next chunk. Throws ClientProtocolError at the first malformed one; `out` holds those before. */
+  takeFrames(out: ClientFrame[]): void {
+    const chunk = this.inbox.shift()
+    if (chunk !== undefined) this.splitter.push(chunk, out)
+  }
+
+  /** Stops and resumes reading: the client feels it as back-pressure. */
+  setReading(reading: boolean): void {
+    if (this.reading === reading || this.stage === 'closed') return
+    this.reading = reading
+    if (reading) this.channel.resume()
+    else this.channel.pause()
+  }
+
+  welcomed(session: number, id: string, maxMessageBytes: number): void {
+    this.session = session
+    this.id = id
+    this.stage = 'open'
+    Object.assign(this.splitter.limits, clientStreamLimits(maxMessageBytes))
+  }
+
+  send(frame: DaemonControlFrame): void {
+    this.sendBytes(encodeDaemonFrame(frame))
+  }
+
+  sendBytes(bytes: Uint8Array): void {
+    this.out.push(bytes)
+    if (this.stage !== 'handshake') this.sent += bytes.length
+  }
+
+  /** A frame whose head is shared by all its receivers, and its payload as it came. */
+  sendShared(head: Uint8Array, body: readonly Uint8Array[], bytes: number): void {
+    this.out.push(head)
+    for (const slice of body) if (slice.length > 0) this.out.push(slice)
+    this.sent += head.length + bytes
+  }
+
+  /** Everything of this step leaves in one go. */
+  flush(): void {
+    if (this.out.length === 0) return
+    const { out } = this
+    this.out = []
+    if (this.stage !== 'closed') this.channel.write(out)
+  }
+
+  /** Last words, then the end. */
+  finish(): void {
+    this.flush()
+    if (this.stage === 'closed') return
+    this.stage = 'closed'
+    this.channel.close()
+  }
+}

@@ -1,0 +1,108 @@
+/** Counts what passes: frames by lane and kind, drops by reason, events of the core. */
+
+import type { Counters } from '../admin/counters.ts'
+import type { AdminEvent } from '../admin/events.ts'
+import { counterIndex } from '../admin/registry.ts'
+import type { CodecError } from '../codec/error.ts'
+import type { CellEvent } from '../core/api.ts'
+import type { Frame, Lane } from '../core/frames.ts'
+import type { TransportCounters } from '../transport/transport.ts'
+
+const framesIn = { control: counterIndex('cell.frames.in.control'), data: counterIndex('cell.frames.in.data') }
+const framesOut = { control: counterIndex('cell.frames.out.control'), data: counterIndex('cell.frames.out.data') }
+const bytesIn = { control: counterIndex('cell.bytes.in.control'), data: counterIndex('cell.bytes.in.data') }
+const bytesOut = { control: counterIndex('cell.bytes.out.control'), data: counterIndex('cell.bytes.out.data') }
+const heartbeats = { in: counterIndex('cell.heartbeats.in'), out: counterIndex('cell.heartbeats.out') }
+const announcements = { in: counterIndex('cell.announcements.in'), out: counterIndex('cell.announcements.out') }
+const naks = { in: counterIndex('cell.naks.in'), out: counterIndex('cell.naks.out') }
+const overflow = counterIndex('cell.dropped.overflow')
+const resumed = counterIndex('cell.peers.resumed')
+
+export class FrameCounts {
+  private readonly counters: Counters
+  /** Highest seq sent of our own stream: at or below it a data frame is a retransmission. */
+  private highestSent = 0
+  private configuration = ''
+  private forming = false
+
+  constructor(counters: Counters) {
+    this.counters = counters
+  }
+
+  received(frame: Frame, lane: Lane, bytes: number): void {
+    const { counters } = this
+    counters.add(framesIn[lane], 1)
+    counters.add(bytesIn[lane], bytes)
+    if (frame.kind === 'heartbeat') counters.add(heartbeats.in, 1)
+    else if (frame.kind === 'facts') counters.add(announcements.in, 1)
+    else if (frame.kind === 'nak') counters.add(naks.in, 1)
+  }
+
+  sent(frame: Frame, lane: Lane, bytes: number, copies: number, ownRank: number): void {
+    const { counters } = this
+    counters.add(framesOut[lane], copies)
+    counters.add(bytesOut[lane], bytes * copies)
+    if (frame.kind === 'heartbeat') counters.add(heartbeats.out, copies)
+    else if (frame.kind === 'facts') counters.add(announcements.out, copies)
+    else if (frame.kind === 'nak') counters.add(naks.out, copies)
+    else if (frame.kind === 'data') {
+      if (frame.configuration.key !== this.configuration) {
+        this.configuration = frame.configuration.key
+        this.highestSent = 0
+      }
+      if (frame.rank !== ownRank || frame.seq <= this.highestSent) {
+        counters.count('cell.retransmissions.out', copies)
+      } else this.highestSent = frame.seq
+    }
+  }
+
+  dropped(error: CodecError): void {
+    const { code } = error
+    if (code === 'crc') this.counters.count('cell.dropped.crc')
+    else if (code === 'cell' || code === 'sender') this.counters.count('cell.dropped.foreign')
+    else this.counters.count('cell.dropped.malformed')
+  }
+
+  /** What the transport counts itself. */
+  transport(totals: Readonly<TransportCounters>): void {
+    this.counters.set(overflow, totals.droppedFull)
+    this.counters.set(resumed, totals.reconnects)
+  }
+
+  event(event: CellEvent, cell: string, emit: (event: AdminEvent) => void): void {
+    const { counters } = this
+    switch (event.type) {
+      case 'regular': {
+        const { id, members } = event.configuration
+        this.forming = false
+        counters.count('cell.configurations.installed')
+        emit({ type: 'configuration', cell, kind: 'regular', id: id.key, members })
+        break
+      }
+      case 'transitional':
+        emit({ type: 'configuration', cell, kind: 'transitional', id: event.of.id.key, members: event.members })
+        break
+      case 'suspect':
+        counters.count(`cell.suspicions.${event.reason}`)
+        emit({ type: 'suspicion', cell, member: event.member, reason: event.reason })
+        break
+      case 'heard':
+        emit({ type: 'heard', cell, member: event.member })
+        break
+      case 'phase':
+        // An attempt that is followed by anything but its configuration has failed.
+        if (event.phase === 'recover') {
+          if (this.forming) counters.count('cell.attempts.failed')
+          counters.count('cell.attempts.started')
+          this.forming = true
+        } else if (event.phase === 'gather' && this.forming) {
+          counters.count('cell.attempts.failed')
+          this.forming = false
+        }
+        emit({ type: 'phase', cell, phase: event.phase, why: event.why })
+        break
+      default:
+        break
+    }
+  }
+}

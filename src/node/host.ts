@@ -1,0 +1,148 @@
+/** A cell with its listeners, as it runs on some thread: the host's, or a worker's own. */
+
+import { randomBytes } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import type { Counters } from '../admin/counters.ts'
+import type { AdminEvent } from '../admin/events.ts'
+import type { CellStatus, LinkState, PeerStatus, SessionStatus } from '../admin/status.ts'
+import type { Channel } from '../client/channel.ts'
+import type { CellDescription } from '../codec/client.ts'
+import type { CellConfig } from '../config/config.ts'
+import type { MemberId } from '../core/types.ts'
+import { TcpTransport } from '../transport/tcp.ts'
+import type { PeerInfo } from '../transport/transport.ts'
+import { type Endpoint, listenTcp, listenUnix } from './listener.ts'
+import { type Loop, monotonicMs, type Steppable } from './loop.ts'
+import { CellRuntime } from './runtime.ts'
+
+/** What all cells of a node have in common; plain data, for workers. */
+export interface NodeIdentity {
+  readonly self: MemberId
+  readonly cluster: string
+  readonly order: { readonly digest: string; readonly rules: string }
+}
+
+export interface CellHostOptions {
+  readonly identity: NodeIdentity
+  readonly config: CellConfig
+  readonly counters: Counters
+  readonly trace: string | null
+  readonly emit: (event: AdminEvent) => void
+  readonly createLoop: (target: Steppable) => Loop
+  readonly describeCells: () => readonly CellDescription[]
+  readonly status: () => Promise<string>
+}
+
+export class CellHost {
+  readonly runtime: CellRuntime
+  private readonly options: CellHostOptions
+  private endpoints: Endpoint[] = []
+
+  constructor(options: CellHostOptions) {
+    const { identity, config, counters, trace, emit, createLoop, describeCells, status } = options
+    this.options = options
+    this.runtime = new CellRuntime({
+      self: identity.self,
+      cluster: identity.cluster,
+      config,
+      seed: randomBytes(6).readUIntBE(0, 6),
+      counters,
+      emit,
+      trace,
+      createTransport: wake =>
+        new TcpTransport({
+          ...identity,
+          cell: config.name,
+          listen: config.listen,
+          peers: config.peers.map(({ name, address }) => ({ name, ...address })),
+          wake,
+          crc32,
+        }),
+      createLoop,
+      describeCells,
+      status,
+      now: monotonicMs,
+    })
+  }
+
+  /** @throws TransportError, AddressInUseError or the system's error: what could not be opened. */
+  async start(): Promise<void> {
+    const { clients } = this.options.config
+    const accept = (channel: Channel): void => this.runtime.accept(channel)
+    try {
+      if (clients.unix !== null) this.endpoints.push(await listenUnix(clients.unix, accept))
+      if (clients.tcp !== null) this.endpoints.push(await listenTcp(clients.tcp.host, clients.tcp.port, accept))
+      await this.runtime.start()
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  get addresses(): string[] {
+    return this.endpoints.map(endpoint => endpoint.address)
+  }
+
+  describe(): Omit<CellStatus, 'counters'> {
+    const { config, identity } = this.options
+    const { cell, groups, sessions } = this.runtime
+    const { id, members } = cell.configuration
+    return {
+      phase: cell.phase,
+      thread: config.thread,
+      order: identity.order.digest,
+      configuration: { id: id.key, members },
+      endpoints: this.addresses,
+      groups: groups.groupCount,
+      peers: this.peers(),
+      sessions: [...sessions.bySession.values()].map(
+        (connection): SessionStatus => ({
+          id: connection.id,
+          groups: connection.groups.size,
+          queueBytes: connection.outstanding,
+          acknowledged: sessions.acknowledgements.acknowledgedBy(connection.session),
+        }),
+      ),
+    }
+  }
+
+  /** Stops taking clients, and leaves the cell. */
+  async leave(timeoutMs: number): Promise<void> {
+    await this.runtime.leave(timeoutMs)
+  }
+
+  async close(): Promise<void> {
+    const closing = this.endpoints.map(endpoint => endpoint.close())
+    this.endpoints = []
+    await this.runtime.close()
+    await Promise.all(closing)
+  }
+
+  private peers(): PeerStatus[] {
+    const now = monotonicMs()
+    return this.runtime.transport.peers().map((peer): PeerStatus => {
+      const heardAt = peer.member === null ? null : this.runtime.cell.lastHeardAt(peer.member)
+      return {
+        member: peer.member,
+        name: peer.name,
+        address: peer.address,
+        link: linkState(peer),
+        why: linkWords(peer),
+        lastHeardMs: heardAt === null ? null : Math.round(now - heardAt),
+        queueBytes: peer.pendingControl + peer.pendingData,
+      }
+    })
+  }
+}
+
+function linkState(peer: PeerInfo): LinkState {
+  if (peer.control && peer.data) return 'up'
+  return peer.control || peer.data ? 'connecting' : 'down'
+}
+
+function linkWords(peer: PeerInfo): string {
+  if (peer.control && peer.data) return ''
+  if (peer.control) return 'the data lane is not connected'
+  if (peer.data) return 'the control lane is not connected'
+  return peer.member === null ? 'never connected' : 'not connected'
+}

@@ -1,0 +1,295 @@
+/**
+ * One cell at work: core, groups, sessions, transport, on whatever loop drives it. I/O only enqueues; `step` does
+ * everything that has accumulated in one pass, and flushes once.
+ */
+
+import { crc32 } from 'node:zlib'
+import { type Counters } from '../admin/counters.ts'
+import type { AdminEvent } from '../admin/events.ts'
+import { counterIndex } from '../admin/registry.ts'
+import type { Channel } from '../client/channel.ts'
+import type { CellDescription } from '../codec/client.ts'
+import { CodecError } from '../codec/error.ts'
+import { FrameDecoder, FrameEncoder } from '../codec/peer.ts'
+import type { CellConfig } from '../config/config.ts'
+import type { CellEvent } from '../core/api.ts'
+import { Cell } from '../core/cell.ts'
+import type { Frame } from '../core/frames.ts'
+import type { MemberId } from '../core/types.ts'
+import { Groups } from '../groups/groups.ts'
+import type { SegmentHead } from '../groups/types.ts'
+import type { PeerEvent, Slices, Transport } from '../transport/transport.ts'
+import { FrameCounts } from './framecounts.ts'
+import type { Loop, Steppable } from './loop.ts'
+import { SessionServer } from './sessions.ts'
+import { CellTrace } from './trace.ts'
+
+export interface RuntimeOptions {
+  readonly self: MemberId
+  readonly cluster: string
+  readonly config: CellConfig
+  /** Seed of the core's randomness. */
+  readonly seed: number
+  readonly counters: Counters
+  readonly emit: (event: AdminEvent) => void
+  readonly trace: string | null
+  readonly createTransport: (wake: () => void) => Transport
+  readonly createLoop: (target: Steppable) => Loop
+  readonly describeCells: () => readonly CellDescription[]
+  readonly status: () => Promise<string>
+  readonly now: () => number
+}
+
+const turns = counterIndex('cell.loop.turns')
+const segmentsOriginated = counterIndex('cell.segments.originated')
+const gauges = {
+  members: counterIndex('cell.members'),
+  sessions: counterIndex('cell.sessions.open'),
+  groups: counterIndex('cell.groups.known'),
+  queue: counterIndex('cell.queue.bytes'),
+  window: counterIndex('cell.window.bytes'),
+  history: counterIndex('cell.history.bytes'),
+  clients: counterIndex('cell.clients.queueBytes'),
+  peers: counterIndex('cell.peers.queueBytes'),
+}
+const gaugesEveryMs = 200
+/** Rounds of submit → evaluate → deliver in one step; what is left comes with the next, at once. */
+const maxRounds = 8
+
+export class CellRuntime implements Steppable {
+  readonly cell: Cell
+  readonly groups: Groups
+  readonly sessions: SessionServer
+  readonly transport: Transport
+  readonly loop: Loop
+  nextDeadline = 0
+  private readonly options: RuntimeOptions
+  private readonly encoder: FrameEncoder
+  private readonly decoders = new Map<MemberId, FrameDecoder>()
+  private readonly counts: FrameCounts
+  private readonly trace: CellTrace | null
+  private gaugesAt = 0
+  private holding = false
+  private lastStepAt: number
+  private closed = false
+  /** Run when a condition about the cell holds, looked at after every step. */
+  private waiters: { readonly holds: () => boolean; readonly done: () => void }[] = []
+
+  constructor(options: RuntimeOptions) {
+    this.options = options
+    const { self, config, counters } = options
+    const { name, limits, timeouts } = config
+    const now = options.now()
+    this.cell = new Cell({ self, seed: options.seed, limits, timeouts }, now)
+    this.groups = new Groups({ self, limits })
+    this.encoder = new FrameEncoder({ cell: name, self, crc32 })
+    this.counts = new FrameCounts(counters)
+    this.trace = options.trace === null ? null : new CellTrace(options.trace, self, name)
+    this.lastStepAt = now
+    this.loop = options.createLoop(this)
+    const wake = (): void => this.loop.wake()
+    this.transport = options.createTransport(wake)
+    this.sessions = new SessionServer({
+      self,
+      cluster: options.cluster,
+      cell: name,
+      groups: this.groups,
+      limits,
+      slow: config.slowClient,
+      counters,
+      emit: options.emit,
+      describeCells: options.describeCells,
+      status: options.status,
+      wake,
+      room: () => this.cell.room,
+    })
+  }
+
+  async start(): Promise<void> {
+    await this.transport.start()
+    this.loop.wake()
+  }
+
+  accept(channel: Channel): void {
+    this.sessions.accept(channel, this.options.now())
+    this.loop.wake()
+  }
+
+  step(now: number): void {
+    if (this.closed) return
+    this.noticeStall(now)
+    this.options.counters.add(turns, 1)
+    this.transport.drain({
+      onFrame: (from, lane, frame) => this.receive(from, lane, frame, now),
+      onPeer: event => this.peer(event, now),
+    })
+    this.sessions.intake(now)
+    this.pump(now)
+    const hold = this.sessions.tick(now)
+    if (hold !== this.holding) {
+      this.holding = hold
+      this.cell.holdCredit(hold)
+    }
+    this.trace?.flush()
+    this.sendOutbox()
+    this.transport.flush()
+    this.sessions.flush()
+    if (now >= this.gaugesAt) this.setGauges(now)
+    this.nextDeadline = Math.min(this.cell.nextDeadline, this.sessions.nextDeadline())
+    if (this.waiters.length > 0) this.lookAtWaiters()
+  }
+
+  /** Leaves gracefully: sessions disconnect in the order, everything accepted is ordered, the others re-form at once. */
+  async leave(timeoutMs: number): Promise<void> {
+    this.sessions.leave()
+    this.loop.wake()
+    await this.until(() => this.sessions.sessionsLeft === 0, timeoutMs)
+    this.cell.leave(this.options.now())
+    this.loop.wake()
+    await this.until(() => this.cell.phase === 'left', timeoutMs)
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.closed = true
+    this.loop.stop()
+    this.sessions.close()
+    this.trace?.close()
+    await this.transport.close()
+  }
+
+  private receive(from: MemberId, lane: 'control' | 'data', slices: Slices, now: number): void {
+    let decoder = this.decoders.get(from)
+    if (decoder === undefined) {
+      decoder = new FrameDecoder({ cell: this.options.config.name, from, crc32 })
+      this.decoders.set(from, decoder)
+    }
+    let frame: Frame
+    try {
+      frame = decoder.decode(slices)
+    } catch (error) {
+      if (!(error instanceof CodecError)) throw error
+      this.counts.dropped(error)
+      return
+    }
+    this.counts.received(frame, lane, slices.bytes)
+    this.cell.receive(from, frame, now)
+  }
+
+  private peer(event: PeerEvent, now: number): void {
+    const { emit, config } = this.options
+    const cell = config.name
+    const { address } = event
+    if (event.type === 'rejected') {
+      this.options.counters.count('cell.peers.rejected')
+      emit({ type: 'peerRejected', cell, address, by: 'us', words: event.reason })
+      return
+    }
+    const peer = event.member
+    if (event.type === 'up') {
+      this.options.counters.count('cell.peers.connected')
+      emit({ type: 'link', cell, peer, address, state: 'up', why: '' })
+      this.cell.peerConnected()
+      return
+    }
+    this.decoders.delete(peer)
+    this.options.counters.count('cell.peers.lost')
+    emit({ type: 'link', cell, peer, address, state: 'down', why: event.reason })
+    if (event.type === 'refused') this.cell.peerLost(peer, 'refused', now)
+  }
+
+  /** Submits, evaluates and delivers until nothing follows from it. */
+  private pump(now: number): void {
+    this.submit()
+    for (let round = 0; round < maxRounds; round++) {
+      this.tellConsumed()
+      const closedBefore = !this.groups.gateOpen
+      this.cell.evaluate(now)
+      for (const event of this.cell.takeEvents()) this.handle(event)
+      if (this.groups.gateOpen) this.cell.openGate()
+      const opened = closedBefore && this.groups.gateOpen
+      if (!this.submit() && !opened) break
+    }
+    this.tellConsumed()
+  }
+
+  private submit(): boolean {
+    const submissions = this.groups.takeSubmissions()
+    for (const { segment, urgent } of submissions) this.cell.submit(segment, urgent)
+    return submissions.length > 0
+  }
+
+  private handle(event: CellEvent): void {
+    this.trace?.record(event)
+    if (event.type === 'originate') {
+      this.options.counters.add(segmentsOriginated, 1)
+      const head = event.segment.head as SegmentHead
+      if (head.kind === 'messages') this.sessions.originated(head.session, event.segment.body)
+      return
+    }
+    this.counts.event(event, this.options.config.name, this.options.emit)
+    this.groups.handle(event)
+    for (const groupEvent of this.groups.takeEvents()) this.sessions.handle(groupEvent)
+  }
+
+  private tellConsumed(): void {
+    const { epoch, ts } = this.sessions.acknowledgements.consumed()
+    if (epoch === this.cell.configuration.id.epoch) this.cell.setConsumed(ts)
+  }
+
+  private sendOutbox(): void {
+    for (const { to, lane, frame } of this.cell.takeOutbox()) {
+      const slices = this.encoder.encode(frame)
+      const copies = to?.length ?? this.transport.peers().length
+      this.counts.sent(frame, lane, slices.bytes, copies, this.cell.state.ordering.rank)
+      if (to === null) this.transport.send(null, lane, slices)
+      else for (const member of to) this.transport.send(member, lane, slices)
+    }
+  }
+
+  private noticeStall(now: number): void {
+    const late = now - Math.max(this.lastStepAt, this.nextDeadline)
+    this.lastStepAt = now
+    if (late < this.options.config.timeouts.suspectAfterMs / 2) return
+    const { counters, emit, config } = this.options
+    counters.count('cell.loop.stalls')
+    counters.count('cell.loop.stalledMs', late)
+    emit({ type: 'stall', cell: config.name, ms: Math.round(late) })
+  }
+
+  private setGauges(now: number): void {
+    const { counters } = this.options
+    const { load } = this.cell
+    this.gaugesAt = now + gaugesEveryMs
+    counters.set(gauges.members, this.cell.configuration.members.length)
+    counters.set(gauges.sessions, this.groups.sessionCount)
+    counters.set(gauges.groups, this.groups.groupCount)
+    counters.set(gauges.queue, load.queueBytes)
+    counters.set(gauges.window, load.windowBytes)
+    counters.set(gauges.history, load.historyBytes)
+    counters.set(gauges.clients, this.sessions.outstandingBytes)
+    let queued = 0
+    for (const peer of this.transport.peers()) queued += peer.pendingControl + peer.pendingData
+    counters.set(gauges.peers, queued)
+    this.counts.transport(this.transport.counters)
+  }
+
+  private until(holds: () => boolean, timeoutMs: number): Promise<void> {
+    return new Promise(resolve => {
+      const timer = setTimeout(resolve, timeoutMs)
+      const done = (): void => {
+        clearTimeout(timer)
+        resolve()
+      }
+      this.waiters.push({ holds, done })
+      this.loop.wake()
+    })
+  }
+
+  private lookAtWaiters(): void {
+    const met = this.waiters.filter(waiter => waiter.holds())
+    if (met.length === 0) return
+    this.waiters = this.waiters.filter(waiter => !met.includes(waiter))
+    for (const waiter of met) waiter.done()
+  }
+}

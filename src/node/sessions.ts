@@ -1,0 +1,433 @@
+/**
+ * The client side of a cell: requests in, events out. It carries out what connections ask, through the group layer, and
+ * turns the group layer's events into the bytes of the client protocol: once for all local receivers.
+ */
+
+import { type Counters } from '../admin/counters.ts'
+import type { AdminEvent } from '../admin/events.ts'
+import { counterIndex } from '../admin/registry.ts'
+import type { Channel } from '../client/channel.ts'
+import { ClientProtocolError } from '../codec/client-bytes.ts'
+import {
+  CLIENT_PROTOCOL_HIGHEST,
+  CLIENT_PROTOCOL_LOWEST,
+  type CellDescription,
+  type ClientFrame,
+  type ClientLimits,
+  type FateFrame,
+  type HelloFrame,
+  type QueryFrame,
+  type SegmentFrame,
+} from '../codec/client.ts'
+import type { SlowClientPolicy } from '../config/config.ts'
+import type { NodeLimits } from '../config/limits.ts'
+import type { MemberId, Place } from '../core/types.ts'
+import { Acknowledgements } from '../groups/acknowledgements.ts'
+import { GroupError } from '../groups/errors.ts'
+import type { Groups } from '../groups/groups.ts'
+import type { Destination, DisconnectHead, GroupEvent, SessionId } from '../groups/types.ts'
+import { Connection } from './connection.ts'
+import { SlowClients } from './slow.ts'
+import { Telling } from './telling.ts'
+
+export interface SessionServerOptions {
+  readonly self: MemberId
+  readonly cluster: string
+  readonly cell: string
+  readonly groups: Groups
+  readonly limits: NodeLimits
+  readonly slow: SlowClientPolicy
+  readonly counters: Counters
+  readonly emit: (event: AdminEvent) => void
+  /** All cells of the node, this one first. */
+  readonly describeCells: () => readonly CellDescription[]
+  /** JSON of the node's status; asked by clients. */
+  readonly status: () => Promise<string>
+  /** Something waits for a step. */
+  readonly wake: () => void
+  /** Bytes the cell still takes; ≤ 0: stop reading from clients. */
+  readonly room: () => number
+}
+
+/** A client that connects and says nothing is let go after this. */
+const handshakeMs = 5000
+
+const acceptedMessages = counterIndex('cell.accepted.messages')
+const acceptedBytes = counterIndex('cell.accepted.bytes')
+
+export class SessionServer {
+  readonly connections: Set<Connection> = new Set()
+  readonly bySession: Map<number, Connection> = new Map()
+  readonly acknowledgements: Acknowledgements = new Acknowledgements()
+  private readonly options: SessionServerOptions
+  private readonly slow: SlowClients
+  private readonly telling: Telling
+  /** Connections with input, or that closed. */
+  private ready: Set<Connection> = new Set()
+  private readonly handshakes: Set<Connection> = new Set()
+  private paused = false
+  private sessionCounter = 0
+  private leaving = false
+
+  constructor(options: SessionServerOptions) {
+    this.options = options
+    this.telling = new Telling(this.bySession, this.acknowledgements, options.counters)
+    this.slow = new SlowClients(options.limits, options.slow, options.counters, options.emit, options.cell)
+  }
+
+  /** A new channel of a client. I/O context: only registers. */
+  accept(channel: Channel, now: number): void {
+    const connection = new Connection(channel, now, changed => {
+      this.ready.add(changed)
+      this.options.wake()
+    })
+    this.connections.add(connection)
+    this.handshakes.add(connection)
+    if (this.handshakes.size > this.options.limits.handshakes) {
+      this.refuse(connection, 'too-many-handshakes', 'too many connections are waiting for their handshake; try again')
+    }
+  }
+
+  /** Carries out what clients sent, in turns of one chunk each, as long as the cell takes it. */
+  intake(now: number): void {
+    if (this.paused && this.options.room() > this.options.limits.queueBytes / 2) this.setPaused(false)
+    while (this.ready.size > 0 && !this.paused) {
+      const round = this.ready
+      this.ready = new Set()
+      for (const connection of round) {
+        this.takeChunk(connection, now)
+        if (connection.hasInput) this.ready.add(connection)
+      }
+      if (this.options.room() <= 0) this.setPaused(true)
+    }
+    // Those who closed are let go even while nothing is read.
+    if (this.paused) for (const connection of this.ready) if (connection.stage === 'closed') this.closed(connection)
+  }
+
+  /** An event of the group layer, in order. */
+  handle(event: GroupEvent): void {
+    if (event.type === 'closed') this.sessionClosed(event.session, event.place)
+    else this.telling.handle(event)
+  }
+
+  /** A segment of a local session got its place: its bytes no longer count as intake. */
+  originated(session: number, body: readonly Uint8Array[]): void {
+    const connection = this.bySession.get(session)
+    if (connection === undefined) return
+    for (const slice of body) connection.intake -= slice.length
+    if (connection.intake <= this.options.limits.clientIntakeBytes / 2 && !this.paused) connection.setReading(true)
+  }
+
+  /** Time passed: handshakes that are late, clients that lag. @returns whether credit must be held. */
+  tick(now: number): boolean {
+    for (const connection of this.handshakes) {
+      if (now - connection.since < handshakeMs) break // in the order of arrival
+      this.refuse(connection, 'handshake-timeout', `no hello within ${handshakeMs} ms`)
+    }
+    return this.slow.tick(this.bySession.values(), now, (connection, words) => this.evict(connection, words))
+  }
+
+  nextDeadline(): number {
+    let next = this.slow.nextDeadline()
+    for (const connection of this.handshakes) return Math.min(next, connection.since + handshakeMs)
+    if (this.ready.size > 0 && !this.paused) next = 0
+    return next
+  }
+
+  flush(): void {
+    for (const connection of this.telling.takeDirty()) connection.flush()
+  }
+
+  /** The daemon leaves: every session is told, and its disconnect ordered. */
+  leave(): void {
+    this.leaving = true
+    for (const connection of this.connections) {
+      if (connection.stage === 'open') this.disconnect(connection, 'closed')
+      else if (connection.stage === 'handshake') {
+        this.refuse(connection, 'daemon-leaving', 'this daemon is leaving; connect to another one')
+      }
+    }
+  }
+
+  /** Closes what is left, at once. */
+  close(): void {
+    for (const connection of this.connections) {
+      if (connection.stage === 'open' || connection.stage === 'closing') {
+        connection.send({ kind: 'closing', code: 'daemon-leaving', words: 'this daemon is leaving' })
+      }
+      connection.finish()
+    }
+    this.connections.clear()
+  }
+
+  get sessionsLeft(): number {
+    return this.bySession.size
+  }
+
+  /** What has been told but not acknowledged, of all sessions. */
+  get outstandingBytes(): number {
+    let bytes = 0
+    for (const connection of this.bySession.values()) bytes += connection.outstanding
+    return bytes
+  }
+
+  private setPaused(paused: boolean): void {
+    this.paused = paused
+    if (paused) this.options.counters.count('cell.intake.pauses')
+    for (const connection of this.connections) connection.setReading(!paused)
+  }
+
+  private takeChunk(connection: Connection, now: number): void {
+    const frames: ClientFrame[] = []
+    try {
+      connection.takeFrames(frames)
+      for (const frame of frames) this.take(connection, frame, now)
+    } catch (error) {
+      // The frames before the malformed one stand; nothing after it is believed.
+      if (!(error instanceof ClientProtocolError)) throw error
+      for (const frame of frames) if (connection.stage === 'open') this.take(connection, frame, now)
+      this.refuse(connection, 'protocol', error.message)
+    }
+    if (connection.stage === 'closed') this.closed(connection)
+  }
+
+  private take(connection: Connection, frame: ClientFrame, now: number): void {
+    if (connection.stage === 'handshake') {
+      if (frame.kind === 'hello') this.welcome(connection, frame, now)
+      else this.refuse(connection, 'protocol', `the first frame must be a hello, not ${frame.kind}`)
+      return
+    }
+    if (connection.stage !== 'open') return
+    switch (frame.kind) {
+      case 'hello':
+        this.refuse(connection, 'protocol', 'a second hello')
+        break
+      case 'join':
+        this.request(connection, frame.request, () => {
+          this.options.groups.join(connection.session, frame.group)
+          connection.joining.set(frame.group, frame.request)
+        })
+        break
+      case 'leave':
+        this.request(connection, frame.request, () => {
+          this.options.groups.leave(connection.session, frame.group)
+          connection.leaving.set(frame.group, frame.request)
+        })
+        break
+      case 'segment':
+        this.segment(connection, frame)
+        break
+      case 'acknowledge':
+        this.acknowledge(connection, frame.bytes, now)
+        break
+      case 'fate':
+        this.request(connection, frame.request, () => this.fate(connection, frame))
+        break
+      case 'query':
+        this.query(connection, frame)
+        break
+      case 'close':
+        this.disconnect(connection, 'closed')
+    }
+  }
+
+  private welcome(connection: Connection, hello: HelloFrame, now: number): void {
+    const { cluster, cell, self, groups, limits } = this.options
+    if (this.leaving) return this.refuse(connection, 'daemon-leaving', 'this daemon is leaving')
+    if (hello.lowest > CLIENT_PROTOCOL_HIGHEST || hello.highest < CLIENT_PROTOCOL_LOWEST) {
+      const ours = `${CLIENT_PROTOCOL_LOWEST} to ${CLIENT_PROTOCOL_HIGHEST}`
+      const words = `the client speaks versions ${hello.lowest} to ${hello.highest} of the protocol, this daemon ${ours}`
+      return this.refuse(connection, 'version', words)
+    }
+    if (hello.cluster !== '' && hello.cluster !== cluster) {
+      const words = `the client wants cluster "${hello.cluster}", this daemon is of cluster "${cluster}"`
+      return this.refuse(connection, 'cluster', words)
+    }
+    if (hello.cell !== '' && hello.cell !== cell) {
+      return this.refuse(connection, 'cell', `the client wants cell "${hello.cell}", this address is of "${cell}"`)
+    }
+    if (hello.auth !== 'none') {
+      return this.refuse(connection, 'auth', `authentication "${hello.auth}" is not offered, only "none"`)
+    }
+    let session: number
+    const name = hello.name === '' ? `client${++this.sessionCounter}` : hello.name
+    try {
+      session = groups.open(name)
+    } catch (error) {
+      if (!(error instanceof GroupError)) throw error
+      return this.refuse(connection, error.code, error.message)
+    }
+    const id: SessionId = `${name}@${self}.${session}`
+    this.handshakes.delete(connection)
+    connection.trace = hello.trace
+    connection.send({
+      kind: 'welcome',
+      version: Math.min(hello.highest, CLIENT_PROTOCOL_HIGHEST),
+      features: 0,
+      number: session,
+      session: id,
+      daemon: self,
+      cluster,
+      cell,
+      limits: this.clientLimits(),
+      cells: this.options.describeCells(),
+    })
+    connection.welcomed(session, id, limits.messageBytes)
+    this.bySession.set(session, connection)
+    this.acknowledgements.open(session)
+    this.telling.touch(connection)
+    this.options.counters.count('cell.sessions.opened')
+    connection.openedAt = now
+  }
+
+  private clientLimits(): ClientLimits {
+    const { messageBytes, groupNameBytes, groupsPerSession, destinationGroups } = this.options.limits
+    return {
+      maxMessageBytes: messageBytes,
+      maxGroupNameBytes: groupNameBytes,
+      maxGroupsPerSession: groupsPerSession,
+      maxDestinationGroups: destinationGroups,
+    }
+  }
+
+  /** Carries out a request; what the group layer objects to is the answer. */
+  private request(connection: Connection, request: number, run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      if (!(error instanceof GroupError)) throw error
+      const { code, message, retryable } = error
+      connection.send({ kind: 'error', request, code, message, retryable })
+      this.telling.touch(connection)
+    }
+  }
+
+  private segment(connection: Connection, frame: SegmentFrame): void {
+    const { groups, counters, limits } = this.options
+    const { service, selfDiscard, firstSequence, count, body, bytes } = frame
+    try {
+      const destination = destinationOf(frame)
+      const trace = frame.trace || connection.trace
+      groups.messages(
+        connection.session,
+        { destination, service, selfDiscard, trace, firstSequence, count },
+        body,
+      )
+    } catch (error) {
+      if (!(error instanceof GroupError)) throw error
+      // Accepted messages must not be lost silently: a segment that cannot be ordered ends the session.
+      return this.refuse(connection, error.code, `message ${firstSequence}: ${error.message}`)
+    }
+    counters.add(acceptedMessages, count)
+    counters.add(acceptedBytes, bytes)
+    connection.intake += bytes
+    if (connection.intake > limits.clientIntakeBytes) {
+      counters.count('cell.limits.clientIntakeBytes')
+      connection.setReading(false)
+    }
+  }
+
+  private acknowledge(connection: Connection, bytes: number, now: number): void {
+    if (!this.acknowledgements.acknowledge(connection.session, bytes, connection.sent)) {
+      this.refuse(connection, 'protocol', `acknowledges ${bytes} bytes of ${connection.sent} sent`)
+      return
+    }
+    connection.acknowledged = bytes
+    this.slow.acknowledged(connection, now)
+  }
+
+  private fate(connection: Connection, frame: FateFrame): void {
+    const fate = this.options.groups.fateOf(frame.group, frame.place)
+    const settled = fate !== 'pending'
+    const { view, received, unknown } = settled ? fate : { view: '', received: [], unknown: [] }
+    if (!settled) connection.unsettled = true
+    connection.send({ kind: 'fateAnswer', request: frame.request, settled, view, received, unknown })
+    this.telling.touch(connection)
+  }
+
+  private query(connection: Connection, frame: QueryFrame): void {
+    const { groups } = this.options
+    const answer = (json: string): void => {
+      if (connection.stage !== 'open') return
+      connection.send({ kind: 'answer', request: frame.request, json })
+      this.telling.touch(connection)
+      this.options.wake()
+    }
+    if (frame.what === 'groups') {
+      const rows = groups.groups().map(name => ({ name, members: groups.members(name).length }))
+      answer(JSON.stringify(rows))
+    } else if (frame.what === 'members') {
+      const view = groups.view(frame.group)
+      answer(JSON.stringify({ group: frame.group, view: view?.id ?? null, members: view?.members ?? [] }))
+    } else {
+      this.options.status().then(answer, (error: unknown) => {
+        const message = error instanceof Error ? error.message : String(error)
+        connection.send({ kind: 'error', request: frame.request, code: 'internal', message, retryable: true })
+        this.telling.touch(connection)
+        this.options.wake()
+      })
+    }
+  }
+
+  /** The session's end enters the order, after everything that was accepted from it. */
+  private disconnect(connection: Connection, reason: DisconnectHead['reason']): void {
+    if (this.bySession.get(connection.session) !== connection || connection.ending) return
+    connection.ending = true
+    if (connection.stage === 'open') connection.stage = 'closing'
+    const acknowledged = this.acknowledgements.closing(connection.session)
+    this.options.groups.disconnect(connection.session, reason, acknowledged)
+    const counter = reason === 'closed' ? 'closed' : reason === 'evicted' ? 'evicted' : 'lost'
+    this.options.counters.count(`cell.sessions.${counter}`)
+  }
+
+  private sessionClosed(session: number, place: Place): void {
+    this.acknowledgements.closed(session, place)
+    const connection = this.bySession.get(session)
+    if (connection === undefined) return
+    this.bySession.delete(session)
+    this.telling.forget(connection)
+    this.slow.forget(connection)
+    if (connection.stage !== 'closing') return
+    const leaving = { kind: 'closing', code: 'daemon-leaving', words: 'this daemon is leaving' } as const
+    connection.send(this.leaving ? leaving : { kind: 'closing', code: 'closed', words: '' })
+    connection.finish()
+    this.connections.delete(connection)
+  }
+
+  /** The channel is gone. */
+  private closed(connection: Connection): void {
+    this.ready.delete(connection)
+    this.connections.delete(connection)
+    this.handshakes.delete(connection)
+    if (connection.session > 0) this.disconnect(connection, 'lost')
+  }
+
+  private evict(connection: Connection, words: string): void {
+    connection.send({ kind: 'closing', code: 'evicted', words })
+    this.disconnect(connection, 'evicted')
+    connection.finish()
+    this.connections.delete(connection)
+  }
+
+  /** Last words in the handshake, or to a client that broke the protocol. */
+  private refuse(connection: Connection, code: string, words: string): void {
+    this.options.emit({ type: 'clientRefused', cell: this.options.cell, address: connection.id, code, words })
+    this.options.counters.count('cell.sessions.refused')
+    if (connection.stage === 'handshake') connection.send({ kind: 'refused', code, words })
+    else connection.send({ kind: 'closing', code, words })
+    if (connection.session > 0) this.disconnect(connection, 'lost')
+    connection.finish()
+    this.connections.delete(connection)
+    this.handshakes.delete(connection)
+    this.ready.delete(connection)
+  }
+}
+
+/** @throws GroupError for a member id that names no session. */
+function destinationOf(frame: SegmentFrame): Destination {
+  const { destination } = frame
+  if (destination.to === 'groups') return destination
+  const match = /^[^@]+@([^#@]+#[0-9a-f]{32})\.([1-9][0-9]{0,15})$/.exec(destination.member)
+  if (match === null) throw new GroupError('bad-destination', `'${destination.member}' is not the id of a session`)
+  return { to: 'member', daemon: match[1] as string, session: Number(match[2]) }
+}

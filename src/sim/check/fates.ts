@@ -1,0 +1,214 @@
+/**
+ * Fates: who received a message and of whom it is not known. All answers are compared with each other and with the traces.
+ *
+ * `received` is never false. Those who came along together until their answers were settled have the same answer.
+ * `received` and `unknown` divide the view's members.
+ */
+
+import {
+  discards,
+  type FateRecord,
+  type GroupHistory,
+  type SessionRecord,
+  type Stay,
+} from './groups-trace.ts'
+import { type Report, some } from './report.ts'
+
+export function checkFates(history: GroupHistory, report: Report): void {
+  for (const fate of history.fates) {
+    checkMembers(history, report, fate)
+    checkTruth(history, report, fate)
+    checkUnknown(history, report, fate)
+  }
+  checkAgreement(history, report)
+}
+
+function tell(history: GroupHistory, fate: FateRecord): string {
+  return `${history.sessions[fate.session]!.name} is told of ${fate.message.name} (view ${fate.line.view})`
+}
+
+/** `received` and `unknown` are disjoint and together the members of the view; the view and the position are the message's. */
+function checkMembers(history: GroupHistory, report: Report, fate: FateRecord): void {
+  const { line, message } = fate
+  const name = history.sessions[fate.session]!.name
+  const broken = (why: string): void =>
+    report.add('Fates members', `${tell(history, fate)}: ${why}`, [name], [message.name])
+  const all = [...line.received, ...line.unknown]
+  const set = new Set(all)
+  if (set.size !== all.length) broken('somebody is listed twice')
+  if (message.position !== null && message.position !== line.position) {
+    broken(`its position is ${line.position}, it was received at ${message.position}`)
+  }
+  if (fate.group < 0) {
+    if (message.to !== null && (all.length !== 1 || all[0] !== message.to)) {
+      broken(`it was a private message to ${message.to}, the answer speaks of ${some(all)}`)
+    }
+    return
+  }
+  const ordinal = history.sessions[fate.session]!.received.get(message.index)
+  const view = history.view(fate.group, line.view)
+  if (ordinal !== undefined && message.groups?.includes(fate.group) && wasMember(history, fate, ordinal)) {
+    const stay = view?.stays.get(fate.session)
+    if (!stay || ordinal < stay.from || ordinal >= stay.to) broken('it received the message in another view')
+  }
+  // Nobody may have lived to be shown the view of a message: then its members are not known here.
+  if (!view) return
+  const strangers = all.filter(member => !view.names.includes(member))
+  const missing = view.names.filter(member => !set.has(member))
+  if (strangers.length > 0) broken(`${some(strangers)} is not in the view`)
+  if (missing.length > 0) broken(`${some(missing)} of the view is neither received nor unknown`)
+}
+
+/** True if the session was in some view of the group when it received its n-th message. */
+function wasMember(history: GroupHistory, fate: FateRecord, ordinal: number): boolean {
+  return history.sessions[fate.session]!.stays.some(
+    stay => stay.view.group === fate.group && ordinal >= stay.from && ordinal < stay.to,
+  )
+}
+
+/** Whoever is in `received` has the message in its trace; whoever asks, having received it itself, knows that much. */
+function checkTruth(history: GroupHistory, report: Report, fate: FateRecord): void {
+  const { line, message } = fate
+  const asker = history.sessions[fate.session]!
+  for (const member of line.received) {
+    const session = history.session(member)
+    // One that left no trace at all cannot testify.
+    if (!session || session.lines.length === 0) continue
+    if (session.received.has(message.index) || discards(message, session.index)) continue
+    const what = `${tell(history, fate)} that ${member} received it, which is false`
+    report.add('Fates true', what, [asker.name, member], [message.name])
+  }
+  const stay = stayAt(history, fate)
+  if (
+    asker.received.has(message.index) &&
+    line.unknown.includes(asker.name) &&
+    stay &&
+    stay.ending !== 'left'
+  ) {
+    const what = `${tell(history, fate)} that it is not known to have received it itself`
+    report.add('Fates unknown', what, [asker.name], [message.name])
+  }
+}
+
+function stayAt(history: GroupHistory, fate: FateRecord): Stay | undefined {
+  return fate.group < 0 ? undefined : history.view(fate.group, fate.line.view)?.stays.get(fate.session)
+}
+
+/**
+ * Answers of one message in one view agree if their askers came along together until the later of the two was settled.
+ *
+ * The *way* of a session from a view on is its list of network views and the origins in which it came to them; ways form
+ * a tree. An answer was settled by the point of the way at which it was given; or, if its asker had already had the
+ * transitional signal, by the next point, for the change of configuration may have settled it.
+ */
+function checkAgreement(history: GroupHistory, report: Report): void {
+  const points = new Map<string, number>()
+  const settled = new Map<number, FateRecord>()
+  const rest: { fate: FateRecord; beyond: number[] }[] = []
+  for (const fate of history.fates) {
+    const stay = stayAt(history, fate)
+    if (!stay || !fate.stay || fate.stay.session !== fate.session) continue
+    const root = `${fate.message.index}/${fate.group}/${stay.view.index}`
+    const way = wayFrom(points, root, stay)
+    let at = networksUntil(stay, fate.stay)
+    if (at < 0) continue
+    if (fate.signalled) at++
+    const point = way[at]
+    if (point === undefined) continue
+    const first = settled.get(point)
+    if (first) compare(history, report, first, fate)
+    else settled.set(point, fate)
+    rest.push({ fate, beyond: way.slice(at + 1) })
+  }
+  for (const { fate, beyond } of rest) {
+    for (const point of beyond) {
+      const other = settled.get(point)
+      if (other) compare(history, report, other, fate)
+    }
+  }
+}
+
+/** Points of a session's way from a stay on, numbered so that equal ways have equal numbers. */
+function wayFrom(points: Map<string, number>, root: string, stay: Stay): number[] {
+  const number = (key: string): number => {
+    let point = points.get(key)
+    if (point === undefined) points.set(key, (point = points.size))
+    return point
+  }
+  const way = [number(root)]
+  for (let next = stay.next; next; next = next.next) {
+    if (next.view.cause !== 'network') continue
+    way.push(number(`${way.at(-1)}>${next.view.index}/${next.view.originOf.get(next.session) ?? -1}`))
+  }
+  return way
+}
+
+/** How many network views lie between two stays of one membership; −1 if the one does not lead to the other. */
+function networksUntil(stay: Stay, until: Stay): number {
+  let count = 0
+  for (let next: Stay | null = stay; next; next = next.next) {
+    if (next !== stay && next.view.cause === 'network') count++
+    if (next === until) return count
+  }
+  return -1
+}
+
+function drainedEnd(history: GroupHistory, stay: Stay): boolean {
+  let last = stay
+  while (last.next) last = last.next
+  return last.ending === 'end' && history.options.drained && history.alive(history.sessions[stay.session]!)
+}
+
+function compare(history: GroupHistory, report: Report, one: FateRecord, other: FateRecord): void {
+  if (
+    sameMembers(one.line.received, other.line.received) &&
+    sameMembers(one.line.unknown, other.line.unknown)
+  )
+    return
+  const [a, b] = [history.sessions[one.session]!.name, history.sessions[other.session]!.name]
+  const what = `${a} and ${b}, who came along together, have different fates of ${one.message.name}: received ${some(one.line.received)} and received ${some(other.line.received)}`
+  report.add('Fates agree', what, [a, b], [one.message.name])
+}
+
+function sameMembers(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length !== b.length) return false
+  if (a.every((member, index) => member === b[index])) return true
+  const set = new Set(a)
+  return b.every(member => set.has(member))
+}
+
+/** In a drained run: a member that never closed, left or was separated from the answerer received it, and that is known. */
+function checkUnknown(history: GroupHistory, report: Report, fate: FateRecord): void {
+  if (!history.options.drained || fate.line.unknown.length === 0) return
+  const stay = stayAt(history, fate)
+  if (!stay || !drainedEnd(history, stay)) return
+  const asker = history.sessions[fate.session]!
+  for (const member of fate.line.unknown) {
+    const session = history.session(member)
+    const theirs = session && stay.view.stays.get(session.index)
+    if (!session || !theirs || !alwaysTogether(history, stay, theirs, session)) continue
+    if (discards(fate.message, session.index)) continue
+    const what = `${tell(history, fate)} that nothing is known of ${member}, which came along with it all the time and still lives`
+    report.add('Fates unknown', what, [asker.name, member], [fate.message.name])
+  }
+}
+
+/** From this stay on both went through the same views, in the same origins, to the end. */
+function alwaysTogether(history: GroupHistory, stay: Stay, theirs: Stay, session: SessionRecord): boolean {
+  let a: Stay | null = stay
+  let b: Stay | null = theirs
+  while (a && b) {
+    if (a.view !== b.view) return false
+    if (
+      a !== stay &&
+      a.view.cause === 'network' &&
+      a.view.originOf.get(a.session) !== a.view.originOf.get(b.session)
+    ) {
+      return false
+    }
+    if (!a.next && !b.next) return b.ending === 'end' && history.alive(session)
+    a = a.next
+    b = b.next
+  }
+  return false
+}

@@ -1,0 +1,270 @@
+/**
+ * Judges that look inside, as only a simulator can: what each daemon holds and has been told, compared with what it delivers.
+ * They know the wire (frames as they are received) and what cells say, nothing of how a cell works.
+ *
+ * The knowledge of each daemon is a *lower* bound here, so that a rule broken by these numbers is broken for certain.
+ */
+
+import type { CellEvent } from '../core/api.ts'
+import type { Frame } from '../core/frames.ts'
+import type { Configuration, Facts, MemberId, Place } from '../core/types.ts'
+import type { Daemon } from './daemon.ts'
+import type { Recorder } from './recorder.ts'
+import type { World } from './world.ts'
+
+/** What a daemon holds of one stream. */
+interface Stream {
+  contiguous: number
+  readonly ahead: Set<number>
+  /** Clock pairs heard, both parts growing. */
+  readonly clocks: number[]
+  readonly seqs: number[]
+  received: number
+}
+
+
+/** One daemon's stay in one configuration. */
+interface Stay {
+  readonly daemon: Daemon
+  readonly configuration: Configuration
+  /** What it knew when it froze; counted only while it was in this configuration. */
+  readonly known: Stream[]
+  frozen: boolean
+  /** Set when it installed the transitional configuration that closes this one. */
+  together: readonly MemberId[] | null
+  /** First thing it delivered in the transitional configuration. */
+  firstAfter: { readonly ts: number; readonly safe: boolean } | null
+  deliveredAfter: number
+}
+
+type Tables = Map<Daemon, Map<string, Stream[]>>
+
+interface FrameLog {
+  /** By rank: ts → seq. */
+  readonly seqOf: Map<number, number>[]
+}
+
+export class Oracles {
+  private readonly world: World
+  private readonly recorder: Recorder
+  private readonly current: Map<Daemon, Stay> = new Map()
+  private readonly stays: Stay[] = []
+  private readonly logs: Map<string, FrameLog> = new Map()
+  private readonly daemons: Map<MemberId, Daemon> = new Map()
+  /** Safe messages delivered in a transitional configuration: message → set of members lists. */
+  private readonly safeAfter: Map<string, string> = new Map()
+  /** All that reached a daemon, and what it certainly took note of. */
+  private readonly held: Tables = new Map()
+  private readonly known: Tables = new Map()
+
+  constructor(world: World, recorder: Recorder) {
+    this.world = world
+    this.recorder = recorder
+  }
+
+  born(daemon: Daemon): void {
+    this.daemons.set(daemon.member, daemon)
+  }
+
+  /** Key of the last regular configuration the daemon installed. */
+  regularKey(daemon: Daemon): string {
+    return this.current.get(daemon)?.configuration.id.key ?? 'none'
+  }
+
+  regular(daemon: Daemon): Configuration | null {
+    return this.current.get(daemon)?.configuration ?? null
+  }
+
+  sending(_daemon: Daemon, frame: Frame): void {
+    if (frame.kind !== 'data') return
+    const log = this.logOf(frame.configuration.key)
+    let seqs = log.seqOf[frame.rank]
+    if (seqs === undefined) log.seqOf[frame.rank] = seqs = new Map()
+    seqs.set(frame.ts, frame.seq)
+  }
+
+  private logOf(key: string): FrameLog {
+    let log = this.logs.get(key)
+    if (log === undefined) this.logs.set(key, (log = { seqOf: [] }))
+    return log
+  }
+
+  /** A frame was just given to the daemon's cell. */
+  received(daemon: Daemon, frame: Frame): void {
+    if (frame.kind !== 'data' && frame.kind !== 'facts') return
+    const key = frame.configuration.key
+    const { rank } = frame
+    if (rank >= 1000) return
+    if (frame.kind === 'data') take(streamAt(this.table(this.held, daemon, key), rank), frame.seq)
+    // What comes before the Install or after the freeze may be ignored: it is not counted as known.
+    const stay = this.current.get(daemon)
+    if (daemon.cell.configuration.id.key !== key) return
+    if (stay?.configuration.id.key === key) {
+      if (daemon.cell.phase === 'recover') stay.frozen = true
+      if (stay.frozen) return
+    }
+    const known = streamAt(this.table(this.known, daemon, key), rank)
+    if (frame.kind === 'data') take(known, frame.seq)
+    hear(known, frame.facts)
+  }
+
+  private table(tables: Tables, daemon: Daemon, key: string): Stream[] {
+    let own = tables.get(daemon)
+    if (own === undefined) tables.set(daemon, (own = new Map()))
+    let streams = own.get(key)
+    if (streams === undefined) own.set(key, (streams = []))
+    return streams
+  }
+
+  event(daemon: Daemon, event: CellEvent): void {
+    const stay = this.current.get(daemon)
+    switch (event.type) {
+      case 'regular':
+        this.installed(daemon, event.configuration, event.together)
+        break
+      case 'transitional':
+        if (stay !== undefined) stay.together = event.members
+        break
+      case 'deliver':
+        this.delivered(daemon, event.place, event.sender, event.segment.safe)
+        break
+      case 'phase':
+        if (event.phase === 'recover' && stay !== undefined) stay.frozen = true
+        break
+      default:
+    }
+  }
+
+  private installed(daemon: Daemon, configuration: Configuration, together: readonly MemberId[] | null): void {
+    const before = this.current.get(daemon)
+    if (before !== undefined && together !== null) this.judgeSplit(daemon, before.configuration, configuration)
+    const stay: Stay = {
+      daemon,
+      configuration,
+      known: this.table(this.known, daemon, configuration.id.key),
+      frozen: false,
+      together: null,
+      firstAfter: null,
+      deliveredAfter: 0,
+    }
+    this.current.set(daemon, stay)
+    this.stays.push(stay)
+  }
+
+  /** No capricious splits: who was up, unpaused and connected both ways for long enough is not excluded. */
+  private judgeSplit(daemon: Daemon, before: Configuration, after: Configuration): void {
+    const { world } = this
+    const excluded = before.members.filter(member => !after.members.includes(member))
+    if (excluded.length === 0) return
+    const hosts = before.members.map(member => this.daemons.get(member)?.host ?? -1)
+    const innocent = excluded.filter(member => this.daemons.get(member)?.alive === true)
+    if (innocent.length === 0 || !world.calm(hosts)) return
+    this.recorder.violate(
+      'no capricious splits',
+      world.now,
+      `${daemon.member} went from ${before.id.key} to ${after.id.key} without ${innocent.join(', ')}, undisturbed for ${world.calmMs} ms`,
+    )
+  }
+
+  private delivered(daemon: Daemon, place: Place, sender: MemberId, safe: boolean): void {
+    const stay = this.current.get(daemon)
+    if (stay === undefined) return
+    if (stay.together !== null) {
+      stay.firstAfter ??= { ts: place.ts, safe }
+      stay.deliveredAfter++
+      if (safe) this.safeAfterCut(stay, place)
+    } else if (safe) this.judgeSafe(stay, place, sender)
+  }
+
+  /** A safe message delivered in the regular configuration is held by every member of it, or by one that died with it. */
+  private judgeSafe(stay: Stay, place: Place, sender: MemberId): void {
+    const { configuration, daemon } = stay
+    const key = configuration.id.key
+    const seq = this.logs.get(key)?.seqOf[place.rank]?.get(place.ts)
+    for (const member of configuration.members) {
+      if (member === sender || member === daemon.member) continue
+      const holder = this.daemons.get(member)
+      const held = holder === undefined ? 0 : (this.table(this.held, holder, key)[place.rank]?.contiguous ?? 0)
+      if (seq !== undefined && held >= seq) continue
+      this.recorder.violate(
+        'safe means held by all',
+        this.world.now,
+        `${daemon.member} delivered ${key}/${place.ts}.${place.rank} (frame ${seq}) as safe; ${member} holds frames up to ${held}`,
+      )
+    }
+  }
+
+  private safeAfterCut(stay: Stay, place: Place): void {
+    const name = `${stay.configuration.id.key}/${place.ts}.${place.rank}.${place.index}`
+    const side = (stay.together as readonly MemberId[]).join()
+    const other = this.safeAfter.get(name)
+    if (other === undefined) this.safeAfter.set(name, side)
+    else if (other !== side) this.world.cover('safe on both sides of a cut')
+  }
+
+  /** At the end: what could be delivered in the regular configuration was not left for the transitional one. */
+  judgeRegular(): void {
+    const groups = new Map<string, Stay[]>()
+    for (const stay of this.stays) {
+      if (stay.together === null) continue
+      const name = `${stay.configuration.id.key}>${stay.together.join()}`
+      const group = groups.get(name)
+      if (group === undefined) groups.set(name, [stay])
+      else group.push(stay)
+    }
+    for (const stays of groups.values()) this.judgeGroup(stays)
+  }
+
+  private judgeGroup(stays: readonly Stay[]): void {
+    const first = stays[0] as Stay
+    const together = first.together as readonly MemberId[]
+    const members = first.configuration.members
+    let minClock = Number.POSITIVE_INFINITY
+    let minReceived = Number.POSITIVE_INFINITY
+    members.forEach((member, rank) => {
+      if (together.includes(member)) return
+      const upTo = Math.max(0, ...stays.map(stay => stay.known[rank]?.contiguous ?? 0))
+      const clock = Math.max(0, ...stays.map(stay => clockWithin(stay.known[rank], upTo)))
+      const received = Math.max(0, ...stays.map(stay => stay.known[rank]?.received ?? 0))
+      minClock = Math.min(minClock, clock)
+      minReceived = Math.min(minReceived, received)
+    })
+    for (const { daemon, firstAfter, configuration } of stays) {
+      if (firstAfter === null) continue
+      const least = firstAfter.safe ? Math.min(minClock, minReceived) : minClock
+      if (firstAfter.ts > least) continue
+      this.recorder.violate(
+        'deliver in the regular configuration what can be',
+        this.world.now,
+        `${daemon.member} left ts ${firstAfter.ts}${firstAfter.safe ? ' (safe)' : ''} for the transitional configuration of ` +
+          `${configuration.id.key}; clocks known there reach ${minClock}, received ${minReceived}`,
+      )
+    }
+  }
+}
+
+function streamAt(streams: Stream[], rank: number): Stream {
+  return (streams[rank] ??= { contiguous: 0, ahead: new Set(), clocks: [], seqs: [], received: 0 })
+}
+
+function take(stream: Stream, seq: number): void {
+  if (seq <= stream.contiguous) return
+  stream.ahead.add(seq)
+  while (stream.ahead.delete(stream.contiguous + 1)) stream.contiguous++
+}
+
+function hear(stream: Stream, facts: Facts): void {
+  if (facts.received > stream.received) stream.received = facts.received
+  if (facts.clock <= (stream.clocks.at(-1) ?? 0)) return
+  stream.clocks.push(facts.clock)
+  stream.seqs.push(facts.seq)
+}
+
+/** The highest clock heard that counts with frames up to `upTo`. */
+function clockWithin(stream: Stream | undefined, upTo: number): number {
+  if (stream === undefined) return 0
+  for (let index = stream.clocks.length - 1; index >= 0; index--) {
+    if ((stream.seqs[index] as number) <= upTo) return stream.clocks[index] as number
+  }
+  return 0
+}

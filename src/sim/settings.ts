@@ -1,0 +1,160 @@
+/** Everything that shapes one run, drawn from its seed and printed with it. */
+
+import type { CellLimits, CellTimeouts } from '../core/api.ts'
+import { Random } from '../lib/prng.ts'
+import { calmLink, type LinkProfile } from './network.ts'
+
+export interface LoopSettings {
+  /** Time from waking up to the turn of the event loop. */
+  readonly turnMs: number
+  /** How often a turn comes late, and by how much on average. */
+  readonly slowChance: number
+  readonly slowMs: number
+  /** Frames that wait for a paused process before the network drops more. */
+  readonly inboxFrames: number
+}
+
+export interface WorkloadSettings {
+  readonly sessionsPerDaemon: number
+  readonly groups: number
+  /** Client messages to send in all. */
+  readonly messages: number
+  readonly meanBytes: number
+  /** Chance that a message is many times larger. */
+  readonly largeChance: number
+  readonly safeChance: number
+  readonly privateChance: number
+  readonly multiGroupChance: number
+  readonly selfDiscardChance: number
+  /** Mean time for which a client does not read after a batch. */
+  readonly readMs: number
+  readonly acknowledgeMs: number
+  /** Client deaths and graceful closes per run. */
+  readonly kills: number
+  /** Clients that stop reading for a while. */
+  readonly lagging: number
+}
+
+export interface FaultSettings {
+  /** Independent faults during the safety phase. */
+  readonly count: number
+  /** Chance that a process entering recovery sets off a fault inside it; and how many such chances are taken. */
+  readonly recoveryChance: number
+  readonly recoveryCount: number
+}
+
+export interface PhaseSettings {
+  readonly warmUpMs: number
+  readonly safetyMs: number
+  /** Within this the healed components must converge. */
+  readonly livenessMs: number
+}
+
+export interface Settings {
+  readonly seed: number
+  readonly members: number
+  readonly network: LinkProfile
+  readonly timeouts: CellTimeouts
+  readonly limits: Partial<CellLimits>
+  readonly maxTimestamp: number | null
+  readonly loop: LoopSettings
+  readonly workload: WorkloadSettings
+  readonly faults: FaultSettings
+  readonly phases: PhaseSettings
+}
+
+/** Shorter than a daemon's, so that a run holds more history; the ratios are the same. */
+export const simulatedTimeouts: CellTimeouts = {
+  heartbeatMs: 50,
+  suspectAfterMs: 240,
+  stalledAfterMs: 480,
+  settleMs: 20,
+  gatherMs: 200,
+  recoverMs: 200,
+  holdDownMs: 100,
+  maxHoldDownMs: 800,
+  acknowledgeMs: 4,
+  silentAfterMs: 3,
+}
+
+/** Median 5, so that cliques, bridges and three-way merges have room. */
+const memberWeights = [2, 4, 12, 14, 24, 16, 14, 8, 6]
+
+function membersOf(random: Random): number {
+  let rest = random.int(memberWeights.reduce((sum, weight) => sum + weight, 0))
+  for (let index = 0; index < memberWeights.length; index++) {
+    rest -= memberWeights[index] as number
+    if (rest < 0) return index + 1
+  }
+  return memberWeights.length
+}
+
+function networkOf(random: Random): LinkProfile {
+  const baseMs = random.pick([0.05, 0.1, 0.2, 0.5, 2])
+  const profile: LinkProfile = { ...calmLink, baseMs, jitterMs: baseMs * random.pick([0.1, 0.5, 2]) }
+  // Three of four networks misbehave, each in a few ways.
+  if (random.chance(0.25)) return profile
+  return {
+    ...profile,
+    loss: random.chance(0.6) ? random.pick([0.001, 0.01, 0.05, 0.1, 0.3]) : 0,
+    duplicate: random.chance(0.4) ? random.pick([0.01, 0.1, 0.5]) : 0,
+    duplicateMs: random.pick([1, 20, 600]),
+    reorder: random.chance(0.4) ? random.pick([0.01, 0.2, 0.5]) : 0,
+    corrupt: random.chance(0.3) ? random.pick([0.001, 0.01, 0.05]) : 0,
+    capacity: random.chance(0.15) ? random.pick([20, 100]) : calmLink.capacity,
+  }
+}
+
+function limitsOf(random: Random): Partial<CellLimits> {
+  const limits: { -readonly [K in keyof CellLimits]?: CellLimits[K] } = {}
+  if (random.chance(0.4)) limits.maxFrameBytes = random.pick([200, 600, 1500])
+  if (random.chance(0.3)) limits.maxFrameSegments = random.pick([1, 3, 10])
+  if (random.chance(0.3)) limits.windowBytes = random.pick([2000, 8000, 32_000])
+  if (random.chance(0.3)) limits.queueBytes = random.pick([4000, 16_000])
+  return limits
+}
+
+/** All options of a full-size run. */
+export function settingsOf(seed: number): Settings {
+  const root = new Random(seed).fork('settings')
+  const random = root.fork('rest')
+  const members = membersOf(root.fork('members'))
+  const network = networkOf(root.fork('network'))
+  const faults = random.between(6, 16)
+  const slowLink = network.baseMs >= 2
+  return {
+    seed,
+    members,
+    network,
+    timeouts: slowLink ? { ...simulatedTimeouts, acknowledgeMs: 8, silentAfterMs: 6 } : simulatedTimeouts,
+    limits: limitsOf(root.fork('limits')),
+    maxTimestamp: random.chance(0.1) ? random.between(3000, 20_000) : null,
+    loop: {
+      turnMs: random.pick([0.01, 0.05, 0.2]),
+      slowChance: random.chance(0.3) ? 0.02 : 0,
+      slowMs: random.pick([2, 10]),
+      inboxFrames: random.chance(0.5) ? random.pick([50, 500]) : 100_000,
+    },
+    workload: {
+      sessionsPerDaemon: random.pick([1, 2, 2, 3]),
+      groups: random.between(2, 5),
+      messages: random.between(450, 900),
+      meanBytes: random.pick([20, 60, 200]),
+      largeChance: random.pick([0, 0.02, 0.1]),
+      safeChance: random.pick([0.1, 0.3, 0.6]),
+      privateChance: 0.08,
+      multiGroupChance: 0.1,
+      selfDiscardChance: 0.1,
+      readMs: random.pick([0.1, 1, 10]),
+      acknowledgeMs: random.pick([0.2, 2, 20]),
+      kills: random.between(0, 4),
+      lagging: random.between(0, 2),
+    },
+    faults: {
+      count: faults,
+      recoveryChance: random.pick([0.15, 0.3, 0.5]),
+      recoveryCount: random.between(1, 4),
+    },
+    phases: { warmUpMs: 500, safetyMs: 500 + faults * random.pick([150, 250, 400]), livenessMs: 30_000 },
+  }
+}

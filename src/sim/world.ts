@@ -1,0 +1,241 @@
+/** The whole of a simulated system: hosts, the network between them, and time. Everything in it follows from one seed. */
+
+import type { CellEvent } from '../core/api.ts'
+import type { Frame, Lane } from '../core/frames.ts'
+import type { MemberId } from '../core/types.ts'
+import type { Sometimes } from '../lib/coverage.ts'
+import { Random } from '../lib/prng.ts'
+import { Daemon } from './daemon.ts'
+import { Network } from './network.ts'
+import { Oracles } from './oracles.ts'
+import type { Parts } from './parts.ts'
+import { Recorder } from './recorder.ts'
+import { Scheduler } from './scheduler.ts'
+import type { Settings } from './settings.ts'
+
+/** Something that may excuse a member from being heard: on these hosts, from then until then. */
+export interface Disturbance {
+  readonly hosts: readonly number[]
+  readonly from: number
+  until: number
+}
+
+export interface WorldOptions {
+  readonly settings: Settings
+  readonly parts: Parts
+  readonly notes: boolean
+  /** Check the invariants of a cell after every so many of its turns. */
+  readonly invariantsEvery: number
+}
+
+/** How long a disturbance may have consequences, in ms: a suspicion, and the attempts that it makes fail. */
+function aftermathMs(settings: Settings): number {
+  const { suspectAfterMs, stalledAfterMs, gatherMs, recoverMs } = settings.timeouts
+  return suspectAfterMs + stalledAfterMs + 2 * gatherMs + 3 * recoverMs
+}
+
+export class World {
+  readonly settings: Settings
+  readonly parts: Parts
+  readonly scheduler: Scheduler = new Scheduler()
+  readonly random: Random
+  readonly recorder: Recorder
+  readonly network: Network
+  readonly oracles: Oracles
+  /** The process at each host, dead or alive; null before the first start. */
+  readonly daemons: (Daemon | null)[]
+  readonly coverage: Map<Sometimes, number> = new Map()
+  readonly cover = (mark: Sometimes): void => {
+    this.coverage.set(mark, (this.coverage.get(mark) ?? 0) + 1)
+  }
+  /** Called for what cells say, after the oracles. */
+  readonly listeners: ((daemon: Daemon, event: CellEvent) => void)[] = []
+  readonly disturbances: Disturbance[] = []
+  readonly calmMs: number
+  /** Receivers of one frame share what the first of them decoded; in some runs each decodes for itself. */
+  readonly sharesDecoded: boolean
+  corruptFrames = 0
+  aborted = false
+  readonly invariants: { readonly every: number }
+  private readonly incarnations: number[]
+  private readonly graves: string[] = []
+  private readonly names: Map<string, string> = new Map()
+
+  constructor(options: WorldOptions) {
+    const { settings } = options
+    this.settings = settings
+    this.parts = options.parts
+    this.invariants = { every: options.invariantsEvery }
+    this.random = new Random(settings.seed)
+    this.recorder = new Recorder(options.notes)
+    this.oracles = new Oracles(this, this.recorder)
+    this.daemons = Array.from({ length: settings.members }, () => null)
+    this.incarnations = this.daemons.map(() => 0)
+    this.calmMs = aftermathMs(settings)
+    this.sharesDecoded = settings.seed % 8 !== 0
+    this.network = new Network({
+      hosts: settings.members,
+      scheduler: this.scheduler,
+      random: this.random.fork('network'),
+      profile: settings.network,
+      arrive: packet => this.daemons[packet.to]?.arrive(packet),
+      cover: this.cover,
+    })
+  }
+
+  get now(): number {
+    return this.scheduler.now
+  }
+
+  get hosts(): number[] {
+    return this.daemons.map((_, host) => host)
+  }
+
+  /** Processes that are not dead; a paused one counts. */
+  get living(): Daemon[] {
+    return this.daemons.filter((daemon): daemon is Daemon => daemon?.alive === true)
+  }
+
+  /** The name of a session, for readers. */
+  clientName(member: MemberId, session: number): string {
+    return this.names.get(`${member}.${session}`) ?? `${hostName(hostOf(member))}/${session}`
+  }
+
+  nameClient(member: MemberId, session: number, name: string): void {
+    this.names.set(`${member}.${session}`, name)
+  }
+
+  /** Ids of daemons and sessions that ended without a word. */
+  dead(): Set<string> {
+    return new Set(this.graves)
+  }
+
+  bury(id: string): void {
+    this.graves.push(id)
+  }
+
+  /** An exception came out of the code under test: nothing after it means anything. */
+  abort(): void {
+    this.aborted = true
+  }
+
+  runUntil(time: number): void {
+    while (!this.aborted && this.now < time) {
+      // In slices, so that an abort is noticed without a test per timer.
+      this.scheduler.runUntil(Math.min(time, this.now + 5))
+    }
+  }
+
+  // ---- processes ----
+
+  start(host: number): Daemon {
+    const incarnation = (this.incarnations[host] as number) + 1
+    this.incarnations[host] = incarnation
+    const random = this.random.fork(`process ${host} ${incarnation}`)
+    let boot = ''
+    for (let word = 0; word < 4; word++) boot += random.u32().toString(16).padStart(8, '0')
+    const daemon = new Daemon(this, host, `${hostName(host)}#${boot}`, random)
+    this.daemons[host] = daemon
+    this.oracles.born(daemon)
+    this.recorder.note(this.now, host, 'fault', incarnation === 1 ? 'starts' : 'starts again')
+    return daemon
+  }
+
+  /** @param refused true: the kernels of its peers notice, as they do when a process dies and its host lives. */
+  kill(host: number, refused: boolean): void {
+    const daemon = this.daemons[host]
+    if (daemon?.alive !== true) return
+    this.disturb([host])
+    this.recorder.note(this.now, host, 'fault', 'killed')
+    daemon.kill('daemon died')
+    if (!refused) return
+    const random = this.random.fork(`refused ${daemon.member}`)
+    for (const peer of this.living) {
+      if (random.chance(0.15)) continue
+      this.scheduler.after(0.1 + random.exponential(1), () => {
+        // A new process at the same host does not refuse: its greeting tells the rest.
+        const stillDown = this.daemons[host] === daemon
+        const reachable = this.network.open(peer.host, host) && this.network.open(host, peer.host)
+        if (stillDown && reachable) peer.enqueue(() => peer.cell.peerLost(daemon.member, 'refused', this.now))
+      })
+    }
+  }
+
+  pause(host: number): void {
+    this.disturb([host])
+    this.recorder.note(this.now, host, 'fault', 'paused')
+    this.daemons[host]?.pause()
+  }
+
+  resume(host: number): void {
+    this.disturb([host])
+    this.recorder.note(this.now, host, 'fault', 'resumed')
+    this.daemons[host]?.resume()
+  }
+
+  leave(host: number): void {
+    const daemon = this.daemons[host]
+    if (daemon?.alive !== true) return
+    this.disturb([host])
+    this.recorder.note(this.now, host, 'fault', 'leaves')
+    daemon.enqueue(() => daemon.cell.leave(this.now))
+  }
+
+  // ---- what may be excused ----
+
+  /** @returns a disturbance that lasts until its end is set; without setting it, it is over at once. */
+  disturb(hosts: readonly number[]): Disturbance {
+    const disturbance = { hosts, from: this.now, until: this.now }
+    this.disturbances.push(disturbance)
+    return disturbance
+  }
+
+  /** Nothing disturbed any of these hosts for as long as a disturbance may have consequences. */
+  calm(hosts: readonly number[]): boolean {
+    if (!withinBudget(this.settings)) return false
+    const since = this.now - this.calmMs
+    for (let index = this.disturbances.length - 1; index >= 0; index--) {
+      const { until, hosts: touched } = this.disturbances[index] as Disturbance
+      if (until >= since && touched.some(host => hosts.includes(host))) return false
+    }
+    return true
+  }
+
+  // ---- frames ----
+
+  transmit(daemon: Daemon, to: readonly MemberId[] | null, lane: Lane, frame: Frame, bytes: Uint8Array): void {
+    const encoded = { bytes, decoded: null }
+    if (to === null) {
+      for (const host of this.hosts) {
+        if (host !== daemon.host) this.network.send(daemon.host, host, daemon.member, null, lane, frame.kind, encoded)
+      }
+      return
+    }
+    for (const member of to) {
+      const host = hostOf(member)
+      if (host >= 0 && host < this.daemons.length && host !== daemon.host) {
+        this.network.send(daemon.host, host, daemon.member, member, lane, frame.kind, encoded)
+      }
+    }
+  }
+
+  observe(daemon: Daemon, event: CellEvent): void {
+    for (const listener of this.listeners) listener(daemon, event)
+  }
+}
+
+/** Within these bounds a member that is up must not be lost. */
+function withinBudget(settings: Settings): boolean {
+  const { network, loop } = settings
+  return network.loss <= 0.05 && network.corrupt <= 0.01 && network.capacity >= 1000 && loop.inboxFrames >= 1000
+}
+
+export function hostName(host: number): string {
+  return `n${host + 1}`
+}
+
+/** Host of a member; −1 if it is none of ours. */
+export function hostOf(member: MemberId): number {
+  const hash = member.indexOf('#')
+  return Number(member.slice(1, hash < 0 ? undefined : hash)) - 1
+}
