@@ -152,6 +152,7 @@ describe('send', () => {
     const { code } = await runCommand(['send', 'g'], session.connect, { input: ['a\n\nb', 'c\nlast'] })
     expect(code).toBe(0)
     expect([session.sent, session.closed]).toEqual([['g:a', 'g:', 'g:bc', 'g:last'], true])
+    expect(session.opened[0]?.name).toMatch(/^send-[0-9a-f]{6}$/)
   })
 
   it('sends nothing for nothing', async () => {

@@ -18,7 +18,8 @@ export const EXIT: {
   ok: { code: 0, meaning: 'done' },
   negative: {
     code: 1,
-    meaning: 'the answer is no: a violation, a wrong configuration, not delivered, nobody there',
+    meaning:
+      'the answer is no: a violation, a wrong configuration, not delivered, nobody there, a daemon that cannot start',
   },
   usage: { code: 2, meaning: 'the command line is wrong, or a file cannot be read' },
   connection: { code: 3, meaning: 'no daemon could be reached, or it was lost on the way' },

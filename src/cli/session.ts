@@ -1,5 +1,6 @@
 /** How commands reach a daemon: the options they share, and the session they get. */
 
+import { randomBytes } from 'node:crypto'
 import { appendFileSync, closeSync, openSync } from 'node:fs'
 import { Option } from 'commander'
 import type { Command } from 'commander'
@@ -42,19 +43,19 @@ export interface OpenedSession {
 }
 
 /**
- * @param fallbackName name of the session if none is given.
+ * @param command begins the name of the session if none is given; names are unique at a daemon, so it goes on at random.
  * @throws AnasaziError if there is no daemon, CommandError if the trace cannot be written.
  */
 export async function openSession(
   terminal: Terminal,
   connect: Connect,
   options: ConnectOptions,
-  fallbackName: string,
+  command: string,
 ): Promise<OpenedSession> {
   const trace = options.trace === undefined ? null : new TraceFile(options.trace)
   try {
     const session = await connect(options.connect, {
-      name: options.name ?? fallbackName,
+      name: options.name ?? `${command}-${randomBytes(3).toString('hex')}`,
       signal: terminal.interruption(),
       ...(options.cell === undefined ? {} : { cell: options.cell }),
       ...(trace === null ? {} : { trace: line => trace.write(line) }),

@@ -14,7 +14,10 @@ export class EventBatch implements Iterable<SessionEvent> {
   /** Number of events; fewer come if a peer sent a malformed payload. */
   get size(): number {
     let sum = 0
-    for (const item of this.items) sum += item.type === 'run' ? item.count : 1
+    for (const item of this.items) {
+      if (item.type === 'run') sum += item.count
+      else if (item.type !== 'left') sum++
+    }
     return sum
   }
 
@@ -63,6 +66,7 @@ export class EventCursor implements IterableIterator<SessionEvent> {
       }
       if (this.itemIndex === this.items.length) return null
       const item = this.items[this.itemIndex++]!
+      if (item.type === 'left') continue
       if (item.type !== 'run') return item
       this.run = new RunCursor(item)
     }

@@ -40,6 +40,7 @@ export interface SlotOwner {
   /** The session-wide queue is full: no slot may read. */
   readonly blocked: boolean
   readonly ending: boolean
+  /** An event, in its order; a null membership is the session itself. */
   deliver(membership: Membership | null, item: QueuedItem): void
   /** An item that concerns a whole cell: once to the session, once to each group. */
   announce(item: QueuedItem, memberships: Iterable<Membership>): void
@@ -69,12 +70,7 @@ export class CellSlot implements LinkReceiver, QueueOwner {
   private pastDelivered = 0
   private pastSettled = 0
 
-  constructor(
-    name: string,
-    owner: SlotOwner,
-    options: SlotOptions,
-    openChannel: () => Promise<Channel>,
-  ) {
+  constructor(name: string, owner: SlotOwner, options: SlotOptions, openChannel: () => Promise<Channel>) {
     this.name = name
     this.owner = owner
     this.options = options
@@ -289,6 +285,13 @@ export class CellSlot implements LinkReceiver, QueueOwner {
     this.owner.deliver(membership, item)
   }
 
+  onAnnounced(group: LinkGroup): void {
+    if (this.memberships.has(group.name)) return
+    const { name } = group
+    const membership = new Membership(name, this, new EventQueue(name, this.options.queueBytes, this))
+    this.memberships.set(name, membership)
+  }
+
   onJoined(group: LinkGroup): void {
     this.options.recorder?.joined(this.id!, group.name)
     const membership = this.memberships.get(group.name)
@@ -298,6 +301,7 @@ export class CellSlot implements LinkReceiver, QueueOwner {
 
   onLeft(group: LinkGroup): void {
     this.options.recorder?.left(this.id!, group.name)
+    this.owner.deliver(null, { type: 'left', cell: this.name, group: group.name })
     const membership = this.memberships.get(group.name)
     if (membership !== undefined) this.remove(membership, null)
   }

@@ -26,6 +26,13 @@ export interface Channel {
   close(): void
   /** Close at once; what is pending is lost. */
   abort(): void
+  /** Ask for an `onDrain` when something is taken, where telling it unasked would cost too much. */
+  wantDrain?(): void
+  /**
+   * Memory of the channel's own to build the next bytes in, at least `bytes` long; null if there is none now. What is
+   * written next must begin with it, and is then not copied.
+   */
+  reserve?(bytes: number): Uint8Array | null
   /** Run `task` at the end of the current turn of the event loop, after the input of this turn was read. */
   atTurnEnd(task: () => void): void
 }

@@ -179,7 +179,11 @@ function orderTests(): void {
     const receiving = groups.map(group => takeMessages(group.events(), count * groups.length))
     for (let i = 0; i < count; i++) {
       for (const group of groups) await send(group, `${i}`)
-      if (i % 50 === 0) await groups[i % 3]!.send('x').then(() => {}, () => {})
+      if (i % 50 === 0)
+        await groups[i % 3]!.send('x').then(
+          () => {},
+          () => {},
+        )
     }
     const received = await Promise.all(receiving)
     const ids = received.map(list => list.map(message => `${message.id} ${message.position}`))

@@ -24,7 +24,10 @@ export function endpointOf(address: string, cell: CellDescription): string {
     const host = known.host.includes(':') ? `[${known.host}]` : known.host
     return `tcp://${host}:${other.port}`
   }
-  throw new AnasaziError('connection-refused', `Cell '${cell.name}' has no ${known.kind} address for clients.`)
+  throw new AnasaziError(
+    'connection-refused',
+    `Cell '${cell.name}' has no ${known.kind} address for clients.`,
+  )
 }
 
 /**

@@ -176,5 +176,12 @@ export class MessageEvent {
 
 export type SessionEvent = ViewEvent | TransitionalEvent | MessageEvent | WarningEvent | ReconnectedEvent
 
+/** A group was left: for those who pass a session's items on. Applications do not get to see it. */
+export interface LeftMark {
+  readonly type: 'left'
+  readonly cell: string
+  readonly group: string
+}
+
 /** What a queue holds: a run stands for its messages. */
-export type QueuedItem = Exclude<SessionEvent, MessageEvent> | MessageRun
+export type QueuedItem = Exclude<SessionEvent, MessageEvent> | MessageRun | LeftMark

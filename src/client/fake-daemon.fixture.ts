@@ -235,8 +235,7 @@ export class FakeDaemon {
         cause,
         joined: (full ? group.members : joined).map(one => one.id),
         left: full ? [] : left,
-        origins:
-          cause === 'network' ? [{ view: previous, members: group.members.map(one => one.id) }] : [],
+        origins: cause === 'network' ? [{ view: previous, members: group.members.map(one => one.id) }] : [],
         place,
       })
     }

@@ -13,7 +13,7 @@ import type {
   ViewFrame,
   WelcomeFrame,
 } from '../codec/client.ts'
-import { CLIENT_PROTOCOL_HIGHEST, CLIENT_PROTOCOL_LOWEST } from '../codec/client.ts'
+import { CLIENT_PROTOCOL_HIGHEST, CLIENT_PROTOCOL_LOWEST, SHARED_SESSION_FEATURE } from '../codec/client.ts'
 import type { SessionId, ViewId } from '../groups/types.ts'
 import type { ErrorCode } from '../lib/errors.ts'
 import { AnasaziError, isErrorCode } from '../lib/errors.ts'
@@ -46,6 +46,8 @@ export interface LinkGroup {
 /** Where the link puts what it reads, in order. Nothing here may throw. */
 export interface LinkReceiver {
   onItem(group: LinkGroup | null, item: QueuedItem): void
+  /** The session is in this group though this side did not ask: another thread of it did. */
+  onAnnounced(group: LinkGroup): void
   onJoined(group: LinkGroup): void
   onLeft(group: LinkGroup): void
   onWarning(code: string, message: string): void
@@ -102,7 +104,10 @@ export class Link {
   private constructor(channel: Channel, receiver: LinkReceiver, options: LinkOptions) {
     this.channel = channel
     this.receiver = receiver
-    this.decoder = createDaemonFrameDecoder({ maxControlBytes: HANDSHAKE_BYTES, maxPayloadBytes: 0xffff_ffff })
+    this.decoder = createDaemonFrameDecoder({
+      maxControlBytes: HANDSHAKE_BYTES,
+      maxPayloadBytes: 0xffff_ffff,
+    })
     const { trace } = options
     this.outbox = new Outbox({ ...options.outbox, channel, trace, onWork: () => this.schedule() })
   }
@@ -162,6 +167,11 @@ export class Link {
     return this.greeting!
   }
 
+  /** The session belongs to another thread, which this one reaches by the link. */
+  private get shared(): boolean {
+    return (this.welcome.features & SHARED_SESSION_FEATURE) !== 0
+  }
+
   get isOpen(): boolean {
     return !this.ended && !this.closing
   }
@@ -208,6 +218,7 @@ export class Link {
     }
     this.receiver.onChunkEnd()
     if (broken !== null) {
+      if (this.greeting === null) return this.onGreeted?.(broken)
       this.error = broken
       this.channel.abort()
       this.finish(broken)
@@ -239,7 +250,12 @@ export class Link {
         const group = this.groupOf(frame.groupId)
         if (group === null) return
         const { cell } = this.greeting
-        return this.receiver.onItem(group, { type: 'transitional', cell, group: group.name, view: frame.view })
+        return this.receiver.onItem(group, {
+          type: 'transitional',
+          cell,
+          group: group.name,
+          view: frame.view,
+        })
       }
       case 'joined':
         return this.onJoined(frame.request, frame.groupId, frame.group)
@@ -289,7 +305,7 @@ export class Link {
     const name = group === null ? null : group.name
     const view = group === null || group.view === null ? null : group.view.view
     const run = new MessageRun(frame, cell, name, view, sender, own)
-    if (own) this.outbox.ownCopy(frame.firstSequence, frame.place, name, view)
+    if (own && !this.shared) this.outbox.ownCopy(frame.firstSequence, frame.place, name, view)
     this.receiver.onItem(group, run)
   }
 
@@ -305,9 +321,13 @@ export class Link {
   }
 
   private onJoined(request: number, id: number, name: string): void {
-    const group: LinkGroup = { id, name, view: null, list: MemberList.full([]) }
-    this.groups.set(id, group)
-    this.answer(request, group)
+    let group = this.groups.get(id)
+    if (group === undefined || group.name !== name) {
+      group = { id, name, view: null, list: MemberList.full([]) }
+      this.groups.set(id, group)
+    }
+    if (request === 0) this.receiver.onAnnounced(group)
+    else this.answer(request, group)
   }
 
   private onLeft(request: number, id: number): void {
@@ -315,7 +335,7 @@ export class Link {
     if (group === null) return
     this.groups.delete(id)
     this.receiver.onLeft(group)
-    this.answer(request, undefined)
+    if (request !== 0) this.answer(request, undefined)
   }
 
   private groupOf(id: number): LinkGroup | null {
@@ -364,7 +384,10 @@ export class Link {
     if (this.ended) return
     this.ended = true
     const lost = error ?? new AnasaziError('closed')
-    const progress = { acceptedThrough: this.outbox.acceptedThrough, deliveredThrough: this.outbox.deliveredThrough }
+    const progress = {
+      acceptedThrough: this.outbox.acceptedThrough,
+      deliveredThrough: this.outbox.deliveredThrough,
+    }
     const unresolved = new AnasaziError('fate-unknown', '', { cause: lost, ...progress })
     const closed = new AnasaziError(lost.code, '', { cause: error ?? undefined, ...progress })
     this.outbox.end(unresolved, closed)
@@ -428,6 +451,7 @@ export class Link {
   }
 
   private untilSettled(place: ClientPlace): Promise<void> {
+    if (this.shared) return Promise.resolve()
     if (this.settled !== null && comparePlaces(place, this.settled) <= 0) return Promise.resolve()
     if (!this.isOpen) return Promise.reject(new AnasaziError('closed'))
     return new Promise((resolve, reject) => this.settledWaiters.push({ place, resolve, reject }))

@@ -12,11 +12,7 @@ export class MemberList {
   private list: readonly SessionId[] | null
   private readonly depth: number
 
-  private constructor(
-    previous: MemberList | null,
-    joined: readonly SessionId[],
-    left: readonly SessionId[],
-  ) {
+  private constructor(previous: MemberList | null, joined: readonly SessionId[], left: readonly SessionId[]) {
     this.previous = previous
     this.joined = joined
     this.left = left

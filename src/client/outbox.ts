@@ -11,18 +11,19 @@ import { Deque } from '../lib/deque.ts'
 import type { MessageData } from './api.ts'
 import type { Channel } from './channel.ts'
 import { comparePlaces } from './position.ts'
+import { WriteBuffer } from './write-buffer.ts'
 
 /** A pack is closed at this size; measured best between 64 and 128 KiB. Bytes. */
 const PACK_BYTES = 128 << 10
-/** Packs are laid one after the other into slabs. Bytes. */
-const FIRST_SLAB_BYTES = 32 << 10
-const SLAB_BYTES = 512 << 10
 /** Less room than this at the end of a slab is not worth another pack. Bytes. */
 const LEAST_PACK_BYTES = 8 << 10
 /** With so much packed the turn's end is not awaited. Bytes. */
 const EAGER_FLUSH_BYTES = 512 << 10
 /** Up to this length a string is tried as ASCII, which needs no encoder. Characters. */
 const SHORT_TEXT = 48
+
+/** Head of a segment frame without its destination. Bytes. */
+const SEGMENT_HEAD_BYTES = 20
 
 const encoder = new TextEncoder()
 
@@ -85,7 +86,9 @@ export interface OutboxOptions {
   readonly limitBytes: number
   readonly trace: boolean
   /** Called for every accepted message if a trace is recorded. */
-  readonly onAccepted: ((destination: Destination, sequence: number, service: Service, selfDiscard: boolean) => void) | null
+  readonly onAccepted:
+    | ((destination: Destination, sequence: number, service: Service, selfDiscard: boolean) => void)
+    | null
   /** Something is to be flushed at the end of the turn. */
   readonly onWork: () => void
 }
@@ -99,13 +102,7 @@ export class Outbox {
   private readonly options: OutboxOptions
   private readonly channel: Channel
   private readonly sequences: SequenceCounter
-  private slab = new Uint8Array(FIRST_SLAB_BYTES)
-  /** Where the next byte goes. */
-  private at = 0
-  /** Start of what is in the slab and not in `ready`. */
-  private readyStart = 0
-  private ready: Uint8Array[] = []
-  private readyBytes = 0
+  private readonly buffer: WriteBuffer
   /* The open pack: its segment, where its head will stand, where it must end. */
   private open: SentSegment | null = null
   private openStart = 0
@@ -115,7 +112,11 @@ export class Outbox {
   private headBytes = 0
   private last: SentSegment | null = null
   private readonly sent = new Deque<SentSegment>()
-  private readonly unsettled = new Deque<{ readonly place: ClientPlace; readonly from: number; readonly through: number }>()
+  private readonly unsettled = new Deque<{
+    readonly place: ClientPlace
+    readonly from: number
+    readonly through: number
+  }>()
   private readonly delayed = new Deque<Delayed>()
   private readonly writers: { resolve(): void; reject(error: Error): void }[] = []
   private settledPlace: ClientPlace | null = null
@@ -126,11 +127,12 @@ export class Outbox {
     this.options = options
     this.channel = options.channel
     this.sequences = options.sequences
+    this.buffer = new WriteBuffer(options.channel)
   }
 
   /** Bytes accepted and not yet taken by the channel. */
   get bytes(): number {
-    return this.readyBytes + (this.at - this.readyStart) + this.channel.pending
+    return this.buffer.bytes + this.channel.pending
   }
 
   /** First own sequence that is not yet delivered; 0 if none is under way. */
@@ -145,7 +147,7 @@ export class Outbox {
 
   /** The message's sequence, or 0 if there is no room. The caller has checked the size. */
   trySend(destination: Destination, data: MessageData, service: Service, selfDiscard: boolean): number {
-    if (this.delayed.length > 0 || this.bytes > this.options.limitBytes) return 0
+    if (!this.hasRoom) return 0
     return this.accept(destination, data, service, selfDiscard, null)
   }
 
@@ -157,24 +159,29 @@ export class Outbox {
     selfDiscard: boolean,
     waiter: ReceiptWaiter,
   ): void {
-    if (this.delayed.length === 0 && this.bytes <= this.options.limitBytes) {
+    if (this.hasRoom) {
       this.accept(destination, data, service, selfDiscard, waiter)
       return
     }
     const copy = typeof data === 'string' ? data : new Uint8Array(data)
     this.delayed.push({ destination, data: copy, service, selfDiscard, waiter })
+    this.channel.wantDrain?.()
   }
 
   writable(): Promise<void> {
     if (this.ended !== null) return Promise.reject(this.ended)
-    if (this.delayed.length === 0 && this.bytes <= this.options.limitBytes) return Promise.resolve()
+    if (this.hasRoom) return Promise.resolve()
+    this.channel.wantDrain?.()
     return new Promise((resolve, reject) => this.writers.push({ resolve, reject }))
   }
 
   /** The channel took something, or a flush is over. */
   onDrain(): void {
     if (this.draining || (this.writers.length === 0 && this.delayed.length === 0)) return
-    if (this.bytes * 2 > this.options.limitBytes) return
+    if (this.bytes * 2 > this.options.limitBytes) {
+      this.channel.wantDrain?.()
+      return
+    }
     // An eager flush of what is accepted here comes back to this function.
     this.draining = true
     while (this.delayed.length > 0 && this.bytes <= this.options.limitBytes) {
@@ -182,7 +189,7 @@ export class Outbox {
       this.accept(destination, data, service, selfDiscard, waiter)
     }
     this.draining = false
-    if (this.delayed.length > 0) return
+    if (this.delayed.length > 0) return this.channel.wantDrain?.()
     for (const writer of this.writers.splice(0)) writer.resolve()
   }
 
@@ -215,7 +222,7 @@ export class Outbox {
       segment.waiters.push(waiter)
     }
     this.options.onAccepted?.(destination, sequence, service, selfDiscard)
-    if (this.at - this.readyStart + this.readyBytes > EAGER_FLUSH_BYTES) this.flush(null)
+    if (this.buffer.bytes > EAGER_FLUSH_BYTES) this.flush(null)
     else this.options.onWork()
     return sequence
   }
@@ -227,14 +234,15 @@ export class Outbox {
     selfDiscard: boolean,
     sequence: number,
   ): void {
+    const { buffer } = this
     const length = data.length
-    if (this.open !== null && this.at + 4 + length > this.openEnd) this.closePack()
+    if (this.open !== null && buffer.at + 4 + length > this.openEnd) this.closePack()
     if (this.open === null && !this.openPack(destination, service, selfDiscard, sequence, 4 + length)) {
       return this.sendAlone(destination, data, service, selfDiscard, sequence)
     }
     const at = this.writeLength(length)
-    this.slab.set(data, at)
-    this.at = at + length
+    buffer.slab.set(data, at)
+    buffer.at = at + length
     this.open!.count++
   }
 
@@ -245,34 +253,25 @@ export class Outbox {
     selfDiscard: boolean,
     sequence: number,
   ): void {
+    const { buffer } = this
     const length = text.length
     if (this.open === null) this.openPack(destination, service, selfDiscard, sequence, 4 + length * 3)
     // A UTF-16 unit becomes at most three bytes; if that may not fit, the exact bytes are made first.
-    if (this.open === null || this.at + 4 + length * 3 > this.openEnd) {
+    if (this.open === null || buffer.at + 4 + length * 3 > this.openEnd) {
       return this.packBytes(destination, encoder.encode(text), service, selfDiscard, sequence)
     }
-    const start = this.at + 4
-    let written = length <= SHORT_TEXT ? this.writeAscii(text, start) : -1
-    if (written < 0) written = encoder.encodeInto(text, this.slab.subarray(start, start + length * 3)).written
+    const start = buffer.at + 4
+    let written = length <= SHORT_TEXT ? writeAscii(text, buffer.slab, start) : -1
+    if (written < 0) {
+      written = encoder.encodeInto(text, buffer.slab.subarray(start, start + length * 3)).written
+    }
     this.writeLength(written)
-    this.at = start + written
+    buffer.at = start + written
     this.open.count++
   }
 
-  private writeAscii(text: string, start: number): number {
-    const slab = this.slab
-    const length = text.length
-    for (let i = 0; i < length; i++) {
-      const unit = text.charCodeAt(i)
-      if (unit > 0x7f) return -1
-      slab[start + i] = unit
-    }
-    return length
-  }
-
   private writeLength(length: number): number {
-    const slab = this.slab
-    const at = this.at
+    const { slab, at } = this.buffer
     slab[at] = length
     slab[at + 1] = length >>> 8
     slab[at + 2] = length >>> 16
@@ -288,19 +287,14 @@ export class Outbox {
     firstSequence: number,
     need: number,
   ): boolean {
-    const headBytes = 20 + destination.encoded.length
+    const { buffer } = this
+    const headBytes = SEGMENT_HEAD_BYTES + destination.encoded.length
     if (headBytes + need > PACK_BYTES) return false
-    const room = this.slab.length - this.at
-    if (room < headBytes + Math.max(need, LEAST_PACK_BYTES)) {
-      this.closeRange()
-      this.slab = new Uint8Array(SLAB_BYTES)
-      this.at = 0
-      this.readyStart = 0
-    }
-    this.openStart = this.at
-    this.openEnd = Math.min(this.slab.length, this.at + PACK_BYTES)
+    buffer.ensure(headBytes + Math.max(need, LEAST_PACK_BYTES))
+    this.openStart = buffer.at
+    this.openEnd = Math.min(buffer.slab.length, buffer.at + PACK_BYTES)
     this.headBytes = headBytes
-    this.at += headBytes
+    buffer.at += headBytes
     this.openService = service
     this.openSelfDiscard = selfDiscard
     const segment = { destination, firstSequence, count: 0, waiters: null }
@@ -310,15 +304,16 @@ export class Outbox {
   }
 
   private closePack(): void {
-    const open = this.open
+    const { open, buffer } = this
     if (open === null) return
     this.open = null
     if (open.count === 0) {
-      this.at = this.openStart
+      buffer.at = this.openStart
       return
     }
-    const payloadBytes = this.at - this.openStart - this.headBytes
-    this.slab.set(this.encodeHead(open, this.openService, this.openSelfDiscard, payloadBytes), this.openStart)
+    const payloadBytes = buffer.at - this.openStart - this.headBytes
+    const head = this.encodeHead(open, this.openService, this.openSelfDiscard, payloadBytes)
+    buffer.slab.set(head, this.openStart)
     this.sent.push(open)
   }
 
@@ -355,40 +350,60 @@ export class Outbox {
     bytes.set(head)
     new DataView(bytes.buffer).setUint32(head.length, data.length, true)
     bytes.set(data, head.length + 4)
-    this.append(bytes)
+    this.buffer.append(bytes)
+  }
+
+  /**
+   * A segment that was packed elsewhere, taken as it is whatever the room; returns the sequence of its first message.
+   *
+   * @param payload must not change any more.
+   */
+  sendPacked(
+    destination: Destination,
+    payload: readonly Uint8Array[],
+    count: number,
+    service: Service,
+    selfDiscard: boolean,
+    waiter: ReceiptWaiter,
+  ): number {
+    if (this.ended !== null) throw this.ended
+    this.closePack()
+    const firstSequence = this.sequences.last + 1
+    this.sequences.last += count
+    this.acceptedThrough = this.sequences.last
+    waiter.sequence = firstSequence
+    const segment: SentSegment = { destination, firstSequence, count, waiters: [waiter] }
+    this.sent.push(segment)
+    let payloadBytes = 0
+    for (const slice of payload) payloadBytes += slice.length
+    this.buffer.copy(this.encodeHead(segment, service, selfDiscard, payloadBytes))
+    for (const slice of payload) this.buffer.append(slice)
+    const { onAccepted } = this.options
+    if (onAccepted !== null) {
+      for (let i = 0; i < count; i++) onAccepted(destination, firstSequence + i, service, selfDiscard)
+    }
+    if (this.buffer.bytes > EAGER_FLUSH_BYTES) this.flush(null)
+    else this.options.onWork()
+    return firstSequence
+  }
+
+  /** True while `trySend` would take a message. */
+  get hasRoom(): boolean {
+    return this.delayed.length === 0 && this.bytes <= this.options.limitBytes
   }
 
   /** A frame without payload, in its order between the segments. */
   control(frame: Uint8Array): void {
     this.closePack()
-    this.append(frame)
+    this.buffer.copy(frame)
     this.options.onWork()
   }
 
-  private append(bytes: Uint8Array): void {
-    this.closeRange()
-    this.ready.push(bytes)
-    this.readyBytes += bytes.length
-  }
-
-  private closeRange(): void {
-    if (this.at === this.readyStart) return
-    this.ready.push(this.slab.subarray(this.readyStart, this.at))
-    this.readyBytes += this.at - this.readyStart
-    this.readyStart = this.at
-  }
-
-  /** Write everything, after `acknowledgement` if there is one. */
+  /** Write everything, and `acknowledgement` if there is one. */
   flush(acknowledgement: Uint8Array | null): void {
     this.closePack()
-    this.closeRange()
-    const slices = this.ready
-    if (acknowledgement !== null) slices.unshift(acknowledgement)
-    if (slices.length > 0) {
-      this.ready = []
-      this.readyBytes = 0
-      this.channel.write(slices)
-    }
+    if (acknowledgement !== null) this.buffer.copy(acknowledgement)
+    this.buffer.flush()
     this.onDrain()
   }
 
@@ -449,7 +464,17 @@ export class Outbox {
       one.waiter.reject(closed)
     }
     for (const writer of this.writers.splice(0)) writer.reject(closed)
-    this.ready = []
-    this.readyBytes = 0
+    this.buffer.clear()
   }
+}
+
+/** The number of bytes, or -1 if the text is not ASCII. */
+function writeAscii(text: string, slab: Uint8Array, start: number): number {
+  const length = text.length
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit > 0x7f) return -1
+    slab[start + i] = unit
+  }
+  return length
 }

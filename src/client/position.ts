@@ -29,7 +29,5 @@ export function placeOf(position: Position): ClientPlace {
 
 /** Negative if `one` comes before `other` in the order. */
 export function comparePlaces(one: ClientPlace, other: ClientPlace): number {
-  return (
-    one.epoch - other.epoch || one.ts - other.ts || one.rank - other.rank || one.index - other.index
-  )
+  return one.epoch - other.epoch || one.ts - other.ts || one.rank - other.rank || one.index - other.index
 }

@@ -242,8 +242,10 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
   }
 
   deliver(membership: Membership | null, item: QueuedItem): void {
-    const arrival = ++this.arrival
     const all = this.queue
+    // A group's own iterator ends with a leave; only who takes all of the session must be told.
+    if (item.type === 'left' && !all.claimed) return
+    const arrival = ++this.arrival
     if (all.claimed || membership === null) {
       all.push(arrival, item)
       this.noteWoken(all)

@@ -15,6 +15,13 @@ export const CLIENT_MAGIC = 0x4c434e41
 export const CLIENT_PROTOCOL_LOWEST = 1
 export const CLIENT_PROTOCOL_HIGHEST = 1
 
+/**
+ * Feature bit: the other side is no daemon but a session that is shared between threads. Every own segment is reported
+ * by `own` and only by it (sequences are each thread's own), fates are answered once they are settled, and `joined`
+ * and `left` with request 0 tell what other threads did.
+ */
+export const SHARED_SESSION_FEATURE = 1
+
 /** A place in the order of one cell: (epoch, ts, rank of the sender, segment in its frame). */
 export interface ClientPlace {
   readonly epoch: number

@@ -1,6 +1,6 @@
 /**
  * Every limit and every timeout of a cell: its default, its bounds, its unit, and what it is for.
- * The schema, the documentation and the counters `limit.*` are made from these tables.
+ * The schema, `docs/configuration.md` and the counters `cell.limits.*` are made from these tables.
  */
 
 import type { CellLimits, CellTimeouts } from '../core/api.ts'

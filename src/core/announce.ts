@@ -26,10 +26,10 @@ export class Announcer {
   private blockedOn = 0
   private blockedSince = 0
   private asks = 0
-  /** Frame timestamps per ms, measured from heartbeat to heartbeat. */
+  /** Frames per ms, measured from heartbeat to heartbeat; and those since the last one. */
   private rate = 0
   private rateAt = 0
-  private rateTs = 0
+  private frames = 0
 
   private readonly limits: CellLimits
   private readonly timeouts: CellTimeouts
@@ -40,6 +40,7 @@ export class Announcer {
   }
 
   frameReceived(bytes: number): void {
+    this.frames++
     this.unacknowledged += bytes
   }
 
@@ -57,16 +58,17 @@ export class Announcer {
   /** Raises our promise as far as it costs nothing; a silent member promises ahead, so that it is not waited for. */
   promise(ordering: Ordering, now: number): void {
     const silent = now - ordering.lastSentAt > this.timeouts.silentAfterMs
+    // Of the *number* of frames: timestamps jump by whole promises, and would make the next one longer without end.
     const horizon = silent ? Math.max(1024, Math.ceil(this.rate * this.timeouts.suspectAfterMs * 2)) : 0
     // Ahead of *frames*, not of clocks: two silent members would escalate each other for ever.
     ordering.announced = Math.max(ordering.announced, ordering.highestTs + horizon)
   }
 
-  /** Called at each heartbeat: measures how fast timestamps move. */
-  measure(ordering: Ordering, now: number): void {
-    if (now > this.rateAt) this.rate = (ordering.highestTs - this.rateTs) / (now - this.rateAt)
+  /** Called at each heartbeat: measures how fast frames come. */
+  measure(now: number): void {
+    if (now > this.rateAt) this.rate = this.frames / (now - this.rateAt)
     this.rateAt = now
-    this.rateTs = ordering.highestTs
+    this.frames = 0
   }
 
   /** True if facts must be told now, to everyone. */

@@ -74,15 +74,24 @@ function coordinateGather(state: CellState, phase: Gathering, now: number): void
   const { target } = state
   const disagreeing = target.filter(member => member !== state.self && !agrees(state, member))
   if (disagreeing.length === 0) {
-    const shrinking = target.every(member => state.ordering.configuration.members.includes(member))
-    const settled = shrinking || now - phase.targetAt >= state.timeouts.settleMs
-    if (settled && now >= phase.notBefore) form(state, now)
+    if (now - phase.targetAt >= settleMs(state) && now >= phase.notBefore) form(state, now)
   } else if (now >= phase.deadline) {
     for (const member of disagreeing) {
       if (!busy(state, member, phase, now)) state.peers.lose(member, 'disagrees', now)
     }
     phase.deadline = now + state.timeouts.heartbeatMs
   }
+}
+
+/**
+ * How long the target must stand before it is formed. Who only shrinks need not wait; joins are collected. Leaving out
+ * somebody we hear wants patience: others may be about to suspect the same member as we do, a heartbeat later, and
+ * until they do the matrix looks like a bridge with us at its wrong end.
+ */
+function settleMs(state: CellState): number {
+  const { target, timeouts, peers, ordering } = state
+  if (peers.row.hears.some(member => !target.includes(member))) return timeouts.heartbeatMs * 2
+  return target.every(member => ordering.configuration.members.includes(member)) ? 0 : timeouts.settleMs
 }
 
 function agrees(state: CellState, member: MemberId): boolean {
@@ -107,6 +116,6 @@ function form(state: CellState, now: number): void {
 /** When the gather phase next has something to decide. */
 export function gatherDeadline(state: CellState, phase: Gathering, now: number): number {
   if (state.target[0] !== state.self) return phase.deadline + state.timeouts.gatherMs
-  const settled = Math.max(phase.notBefore, phase.targetAt + state.timeouts.settleMs)
+  const settled = Math.max(phase.notBefore, phase.targetAt + settleMs(state))
   return settled > now ? Math.min(phase.deadline, settled) : phase.deadline
 }

@@ -70,7 +70,7 @@ export function tellPeerChanges(state: CellState): void {
 export function heartbeatTurn(state: CellState, now: number): void {
   if (!state.heartbeatDue && now < state.heartbeatAt) return
   const { ordering, timeouts, phase } = state
-  if (now >= state.heartbeatAt) state.announcer.measure(ordering, now)
+  if (now >= state.heartbeatAt) state.announcer.measure(now)
   state.heartbeatDue = false
   // Membership is a conversation over a lossy wire: it is worth a few frames more while it lasts.
   state.heartbeatAt = now + (phase.name === 'operational' ? timeouts.heartbeatMs : timeouts.heartbeatMs / 4)

@@ -208,11 +208,10 @@ class PartWriter {
   group(name: string, view: ComponentView, members: readonly { session: number; joined: JoinKey }[]): void {
     let from = 0
     do {
-      const scopeBytes = this.#scopes.includes(view.scope) ? 0 : utf8Length(view.scope)
-      this.#room(GROUP_BYTES + utf8Length(name) + scopeBytes + MEMBER_BYTES)
+      this.#room(GROUP_BYTES + utf8Length(name) + MEMBER_BYTES, view.scope)
       const fit = Math.floor(Math.max(0, this.#limit - this.#bytes) / MEMBER_BYTES) + 1
       const chunk = members.slice(from, from + fit)
-      this.#bytes += chunk.length * MEMBER_BYTES
+      this.#bytes += (chunk.length - 1) * MEMBER_BYTES
       const scope = this.#scopeOf(view.scope)
       this.#groups.push({ group: name, scope, index: view.index, whole: view.whole, members: chunk })
       from += fit
@@ -236,9 +235,12 @@ class PartWriter {
     this.#groups = []
   }
 
-  #room(bytes: number): void {
-    if (this.#bytes + bytes > this.#limit && this.#bytes > PART_BYTES) this.finish(false)
-    this.#bytes += bytes
+  /** Makes room for an entry, in the next part if need be. */
+  #room(bytes: number, scope = ''): void {
+    const needed = bytes + (this.#scopes.includes(scope) ? 0 : utf8Length(scope))
+    const full = this.#bytes + needed > this.#limit && this.#bytes > PART_BYTES
+    if (full) this.finish(false)
+    this.#bytes += full ? bytes + utf8Length(scope) : needed
   }
 
   #scopeOf(scope: string): number {

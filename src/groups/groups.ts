@@ -566,6 +566,11 @@ export class Groups {
   #tellNetworkView({ group, before, after, joined, left, origins }: NetworkChange): void {
     if (group.local.length === 0) return
     invariant(before !== null && after !== null, 'local members have a view before and after', group.name)
+    // A merge cuts nobody off, but it too is announced before it is shown: a network view never comes without its signal.
+    if (!before.signalled) {
+      before.signalled = true
+      this.#events.push({ type: 'transitional', sessions: group.local, group: group.name, view: before.id })
+    }
     // Who was lost and is met again comes from elsewhere (see the origins), but neither joined nor left.
     const old = new Set(idsOf(left))
     const fresh = idsOf(joined).filter(id => !old.delete(id))

@@ -167,7 +167,7 @@ export type GroupEvent =
       /** Place of the join, leave or disconnect; null for `network`. */
       readonly place: Place | null
     }
-  /** Members of this view are cut off: what follows may not reach them. At most once a view. */
+  /** The view ends by a configuration change: if members were cut off, what follows may not reach them. At most once a view. */
   | {
       readonly type: 'transitional'
       readonly sessions: readonly number[]

@@ -109,8 +109,10 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorEntry>> = {
     retryable: false,
   },
   'fate-unknown': {
-    sentence: 'The daemon was lost before the message was seen in the order: it may have been delivered or not.',
-    advice: 'Join again and look at what the group received, or make the operation repeatable and send it again.',
+    sentence:
+      'The daemon was lost before the message was seen in the order: it may have been delivered or not.',
+    advice:
+      'Join again and look at what the group received, or make the operation repeatable and send it again.',
     retryable: false,
   },
   'handshake-timeout': {

@@ -354,11 +354,9 @@ export class SessionServer {
       this.options.wake()
     }
     if (frame.what === 'groups') {
-      const rows = groups.groups().map(name => ({ name, members: groups.members(name).length }))
-      answer(JSON.stringify(rows))
+      answer(JSON.stringify(groups.groups().map(group => ({ group, members: groups.members(group).length }))))
     } else if (frame.what === 'members') {
-      const view = groups.view(frame.group)
-      answer(JSON.stringify({ group: frame.group, view: view?.id ?? null, members: view?.members ?? [] }))
+      answer(JSON.stringify(groups.members(frame.group)))
     } else {
       this.options.status().then(answer, (error: unknown) => {
         const message = error instanceof Error ? error.message : String(error)

@@ -53,7 +53,8 @@ export class Daemon {
   private gateWasOpen = false
   private lagging = 0
   private creditHeld = false
-  private readonly waiting: { readonly client: Client; readonly head: MessagesHead; readonly body: Uint8Array; readonly bytes: number }[] = []
+  /** Requests of clients in their order: nothing overtakes a message that waits for room. */
+  private readonly waiting: { readonly client: Client; readonly perform: () => void }[] = []
   private questions: Question[] = []
   private turns = 0
   private turnsAtOneTime = 0
@@ -89,7 +90,7 @@ export class Daemon {
 
   arrive(packet: Packet): void {
     if (!this.alive) return
-    if (this.framesWaiting >= this.world.settings.loop.inboxFrames) {
+    if (this.framesWaiting >= this.world.inboxFrames) {
       this.world.cover('inbox overflow')
       return
     }
@@ -340,11 +341,11 @@ export class Daemon {
   }
 
   joinRequested(client: Client, group: string): void {
-    if (this.serves(client)) this.groups.join(client.number, group)
+    this.waiting.push({ client, perform: () => this.groups.join(client.number, group) })
   }
 
   leaveRequested(client: Client, group: string): void {
-    if (this.serves(client)) this.groups.leave(client.number, group)
+    this.waiting.push({ client, perform: () => this.groups.leave(client.number, group) })
   }
 
   sendRequested(client: Client, request: SendRequest, first: number, body: Uint8Array): void {
@@ -364,7 +365,8 @@ export class Daemon {
     if (body.length > (this.world.settings.limits.maxFrameBytes ?? Number.POSITIVE_INFINITY)) {
       this.world.cover('fragmented message')
     }
-    this.waiting.push({ client, head, body, bytes: body.length + HEADER_BYTES })
+    const bytes = body.length + HEADER_BYTES
+    this.waiting.push({ client, perform: () => this.groups.send(client.number, head, [body], bytes) })
   }
 
   closeRequested(client: Client): void {
@@ -395,7 +397,7 @@ export class Daemon {
       if (entry.client !== client) index++
       else {
         this.waiting.splice(index, 1)
-        this.groups.send(client.number, entry.head, [entry.body], entry.bytes)
+        entry.perform()
       }
     }
   }
@@ -404,7 +406,7 @@ export class Daemon {
     while (this.waiting.length > 0 && this.cell.room > 0) {
       const entry = this.waiting.shift() as (typeof this.waiting)[number]
       if (!this.serves(entry.client)) continue
-      this.groups.send(entry.client.number, entry.head, [entry.body], entry.bytes)
+      entry.perform()
       // Room changes only as segments reach the cell.
       this.submitSegments()
     }

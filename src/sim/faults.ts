@@ -6,7 +6,7 @@ import type { Random } from '../lib/prng.ts'
 import type { Daemon } from './daemon.ts'
 import { calmLink } from './network.ts'
 import type { Timer } from './scheduler.ts'
-import { hostName, type World } from './world.ts'
+import { type Disturbance, hostName, type World } from './world.ts'
 
 export type FaultKind =
   | 'partition'
@@ -105,9 +105,16 @@ export class Faults {
   }
 
   /** Something that lasts. */
-  private last(text: string, hosts: readonly number[], durationMs: number, begin: () => void, end: () => void): void {
+  private last(
+    text: string,
+    hosts: readonly number[],
+    kind: Disturbance['kind'],
+    durationMs: number,
+    begin: () => void,
+    end: () => void,
+  ): void {
     const { world } = this
-    const disturbance = world.disturb(hosts)
+    const disturbance = world.disturb(hosts, kind)
     disturbance.until = Number.POSITIVE_INFINITY
     world.recorder.note(world.now, null, 'fault', `${text} for ${durationMs.toFixed(0)} ms`)
     begin()
@@ -141,7 +148,7 @@ export class Faults {
         this.partition(random, this.duration())
         break
       case 'one-way cut':
-        this.cutPairs('one-way cut', this.crossing(random, false), this.duration())
+        this.cutPairs('one-way cut', this.crossing(this.sides(random), false), this.duration())
         break
       case 'bridge':
         this.bridge()
@@ -185,9 +192,8 @@ export class Faults {
     return this.world.hosts.map(() => random.int(sides))
   }
 
-  /** Pairs of hosts on different sides of a random cut. */
-  private crossing(random: Random, both: boolean): [number, number][] {
-    const side = this.sides(random)
+  /** Pairs of hosts on different sides of a cut. */
+  private crossing(side: readonly number[], both: boolean): [number, number][] {
     const pairs: [number, number][] = []
     for (const from of this.world.hosts) {
       for (const to of this.world.hosts) {
@@ -200,15 +206,23 @@ export class Faults {
   }
 
   private partition(random: Random, durationMs: number): void {
-    const pairs = this.crossing(random, true)
-    this.cutPairs(`cut ${describe(pairs)}`, pairs, durationMs)
+    const sides = this.sides(random)
+    const pairs = this.crossing(sides, true)
+    this.cutPairs(`cut ${describeSides(sides)}`, pairs, durationMs, sides)
   }
 
-  private cutPairs(text: string, pairs: readonly [number, number][], durationMs: number): void {
+  /** @param sides given if the cut is a clean partition. */
+  private cutPairs(
+    text: string,
+    pairs: readonly [number, number][],
+    durationMs: number,
+    sides: readonly number[] | null = null,
+  ): void {
     const { network } = this.world
     this.last(
       text,
-      pairs.flat(),
+      sides ?? pairs.flat(),
+      sides === null ? 'links' : 'sides',
       durationMs,
       () => pairs.forEach(([from, to]) => network.cut(from, to)),
       () => pairs.forEach(([from, to]) => network.mend(from, to)),
@@ -237,6 +251,7 @@ export class Faults {
     this.last(
       `clogged links ${describe(pairs)}`,
       pairs.flat(),
+      'links',
       durationMs,
       () => pairs.forEach(([from, to]) => network.clog(from, to)),
       () => pairs.forEach(([from, to]) => network.unclog(from, to, swizzled)),
@@ -244,11 +259,12 @@ export class Faults {
   }
 
   private flap(): void {
-    const pairs = this.crossing(this.random, true)
+    const sides = this.sides(this.random)
+    const pairs = this.crossing(sides, true)
     const { suspectAfterMs } = this.world.settings.timeouts
     for (let index = 0; index < 4; index++) {
       this.world.scheduler.after(index * suspectAfterMs * 2, () => {
-        if (!this.stopped) this.cutPairs(`flap ${describe(pairs)}`, pairs, suspectAfterMs * 1.2)
+        if (!this.stopped) this.cutPairs(`flap ${describeSides(sides)}`, pairs, suspectAfterMs * 1.2, sides)
       })
     }
   }
@@ -275,6 +291,7 @@ export class Faults {
     this.last(
       `pause ${hostName(host)}`,
       [host],
+      'hosts',
       short ? random.next() * suspectAfterMs * 0.7 : durationMs,
       () => this.world.pause(host),
       () => this.world.resume(host),
@@ -286,6 +303,7 @@ export class Faults {
     this.last(
       `slow loop ${hostName(host)} ${slowMs} ms`,
       [host],
+      'hosts',
       this.duration() * 2,
       () => this.setSlow(host, slowMs),
       () => this.setSlow(host, 0),
@@ -315,6 +333,7 @@ export class Faults {
     this.last(
       `bad links ${describe(pairs)}`,
       pairs.flat(),
+      'links',
       this.duration() * 2,
       () => pairs.forEach(([from, to]) => network.setLink(from, to, profile)),
       () => pairs.forEach(([from, to]) => network.setLink(from, to, null)),
@@ -334,6 +353,7 @@ export class Faults {
     this.last(
       `lose ${rule.remaining} ${kind} frames`,
       hosts,
+      'links',
       2000,
       () => network.dropRules.push(rule),
       () => {
@@ -400,4 +420,11 @@ export class Faults {
 function describe(pairs: readonly (readonly [number, number])[]): string {
   if (pairs.length > 8) return `${pairs.length} links`
   return pairs.map(([from, to]) => `${hostName(from)}→${hostName(to)}`).join(' ')
+}
+
+function describeSides(sides: readonly number[]): string {
+  const names = [...new Set(sides)].map(side =>
+    sides.flatMap((own, host) => (own === side ? [hostName(host)] : [])).join(' '),
+  )
+  return names.join(' | ')
 }

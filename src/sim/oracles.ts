@@ -156,13 +156,17 @@ export class Oracles {
     const { world } = this
     const excluded = before.members.filter(member => !after.members.includes(member))
     if (excluded.length === 0) return
-    const hosts = before.members.map(member => this.daemons.get(member)?.host ?? -1)
-    const innocent = excluded.filter(member => this.daemons.get(member)?.alive === true)
-    if (innocent.length === 0 || !world.calm(hosts)) return
+    const hostOfMember = (member: MemberId): number => this.daemons.get(member)?.host ?? -1
+    const around = [...before.members, ...after.members].map(hostOfMember)
+    const innocent = excluded.filter(
+      member =>
+        this.daemons.get(member)?.alive === true && world.together(daemon.host, hostOfMember(member), around),
+    )
+    if (innocent.length === 0) return
     this.recorder.violate(
       'no capricious splits',
       world.now,
-      `${daemon.member} went from ${before.id.key} to ${after.id.key} without ${innocent.join(', ')}, undisturbed for ${world.calmMs} ms`,
+      `${daemon.member} went from ${before.id.key} to ${after.id.key} without ${innocent.join(', ')}: nothing had come between them for ${world.calmMs} ms`,
     )
   }
 

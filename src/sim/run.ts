@@ -4,6 +4,7 @@ import type { Sometimes } from '../lib/coverage.ts'
 import { checkCell } from './check/cell.ts'
 import { checkGroups } from './check/groups.ts'
 import { Faults } from './faults.ts'
+import { calmLink } from './network.ts'
 import type { Parts } from './parts.ts'
 import type { Violation } from './recorder.ts'
 import type { Settings } from './settings.ts'
@@ -120,6 +121,7 @@ interface Ending {
 function heal(world: World, faults: Faults): Ending {
   const random = world.random.fork('heal')
   faults.stop()
+  calmDown(world)
   for (const host of world.hosts) {
     const daemon = world.daemons[host]
     if (daemon?.alive !== true && (daemon == null || random.chance(0.5))) {
@@ -128,7 +130,6 @@ function heal(world: World, faults: Faults): Ending {
     } else if (random.chance(0.05) && world.living.length > 1) world.kill(host, random.chance(0.5))
   }
   const hosts = world.living.map(daemon => daemon.host)
-  world.disturb(hosts)
   const draw = random.next()
   if (draw < 0.6 || hosts.length < 2) {
     world.recorder.note(world.now, null, 'stage', 'all faults end')
@@ -138,8 +139,21 @@ function heal(world: World, faults: Faults): Ending {
   const [a, b] = random.shuffle([...hosts]) as [number, number]
   world.network.cut(a, b)
   world.network.cut(b, a)
+  world.disturb([a, b], 'links').until = Number.POSITIVE_INFINITY
   world.recorder.note(world.now, null, 'stage', `faults end; ${hostName(a)} and ${hostName(b)} stay cut`)
   return { components: null }
+}
+
+/** What is left of loss and the like must not cost a member its life by chance: nothing would ever be final. */
+function calmDown(world: World): void {
+  const { profile } = world.network
+  world.network.profile = {
+    ...profile,
+    loss: Math.min(profile.loss, 0.01),
+    corrupt: Math.min(profile.corrupt, 0.001),
+    capacity: calmLink.capacity,
+  }
+  world.inboxFrames = Number.POSITIVE_INFINITY
 }
 
 function splitForGood(world: World, hosts: readonly number[], sides: number): number[][] {
@@ -149,6 +163,8 @@ function splitForGood(world: World, hosts: readonly number[], sides: number): nu
   for (const [i, from] of hosts.entries()) {
     for (const [j, to] of hosts.entries()) if (side[i] !== side[j]) world.network.cut(from, to)
   }
+  const sideOf = world.hosts.map(host => side[hosts.indexOf(host)] ?? -1)
+  world.disturb(sideOf, 'sides').until = Number.POSITIVE_INFINITY
   const found = components.filter(component => component.length > 0)
   const text = found.map(component => component.map(hostName).join(' ')).join(' | ')
   world.recorder.note(world.now, null, 'stage', `faults end; for good: ${text}`)
@@ -167,7 +183,7 @@ function converge(world: World, workload: Workload, ending: Ending): void {
   while (!world.aborted) {
     world.runUntil(world.now + 20)
     workload.equipAll()
-    const now = world.living.reduce((sum, daemon) => sum + daemon.installed, 0)
+    const now = installsOf(world)
     if (now !== installs) steadySince = world.now
     installs = now
     if (ending.components === null ? settledOnBridge(world, steadySince) : sameViews(world, ending.components)) break
@@ -178,6 +194,10 @@ function converge(world: World, workload: Workload, ending: Ending): void {
   }
   if (ending.components === null && !world.aborted) world.cover('converged on a bridge')
   world.recorder.note(world.now, null, 'stage', 'converged')
+}
+
+function installsOf(world: World): number {
+  return world.living.reduce((sum, daemon) => sum + daemon.installed, 0)
 }
 
 function sameViews(world: World, components: readonly (readonly number[])[]): boolean {
@@ -212,7 +232,7 @@ function settledOnBridge(world: World, steadySince: number): boolean {
   })
 }
 
-function describeDaemon(daemon: World['living'][number]): string {
+export function describeDaemon(daemon: World['living'][number]): string {
   const { configuration, phase } = daemon.cell
   const members = configuration.members.map(member => member.slice(0, member.indexOf('#'))).join(' ')
   return `${hostName(daemon.host)} ${phase} in ${configuration.id.epoch} {${members}}`
@@ -220,9 +240,10 @@ function describeDaemon(daemon: World['living'][number]): string {
 
 /** Everything sent is delivered, becomes safe, is read, and its fate is known. */
 function drain(world: World, workload: Workload): void {
-  if (world.aborted || world.recorder.violations.length > 0) return
   workload.stop()
+  if (world.aborted) return
   const deadline = world.now + 10_000
+  const installs = installsOf(world)
   waitForQuiet(world, deadline)
   workload.askAll()
   waitForQuiet(world, deadline)
@@ -232,9 +253,13 @@ function drain(world: World, workload: Workload): void {
   }
   // Some time of peace, in which nothing may split.
   if (world.settings.seed % 4 === 0) world.runUntil(world.now + world.calmMs + 300)
+  if (installsOf(world) !== installs && !world.aborted) {
+    const states = world.living.map(describeDaemon).join('; ')
+    world.recorder.violate('what converged stays', world.now, states)
+  }
 }
 
-function waitForQuiet(world: World, deadline: number): void {
+export function waitForQuiet(world: World, deadline: number): void {
   let lines = -1
   let quietSince = world.now
   while (!world.aborted && world.now < deadline) {
@@ -247,11 +272,11 @@ function waitForQuiet(world: World, deadline: number): void {
   }
 }
 
-function judge(world: World, groups: boolean): void {
+export function judge(world: World, groups: boolean): void {
   const { recorder } = world
   if (world.aborted) return
   world.oracles.judgeRegular()
-  const drained = !recorder.violations.some(violation => violation.property === 'convergence')
+  const drained = !recorder.violations.some(violation => violation.property === 'convergence' || violation.property === 'what converged stays')
   for (const { property, what } of checkCell(recorder.cellLines, { drained })) {
     recorder.violate(property, world.now, what)
   }

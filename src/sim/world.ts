@@ -13,8 +13,13 @@ import { Recorder } from './recorder.ts'
 import { Scheduler } from './scheduler.ts'
 import type { Settings } from './settings.ts'
 
-/** Something that may excuse a member from being heard: on these hosts, from then until then. */
+/**
+ * Something that may excuse a member from being heard, from then until then. `hosts`: it concerns what these hosts do themselves
+ * (death, pause). `sides`: a clean partition, by host. `links`: anything else on links of these hosts; whoever hears whom then need not
+ * be transitive, and nobody among them can be demanded to stay together.
+ */
 export interface Disturbance {
+  readonly kind: 'hosts' | 'sides' | 'links'
   readonly hosts: readonly number[]
   readonly from: number
   until: number
@@ -55,6 +60,8 @@ export class World {
   /** Receivers of one frame share what the first of them decoded; in some runs each decodes for itself. */
   readonly sharesDecoded: boolean
   corruptFrames = 0
+  /** Frames that wait for a process before the network drops more. */
+  inboxFrames: number
   aborted = false
   readonly invariants: { readonly every: number }
   private readonly incarnations: number[]
@@ -65,6 +72,7 @@ export class World {
     const { settings } = options
     this.settings = settings
     this.parts = options.parts
+    this.inboxFrames = settings.loop.inboxFrames
     this.invariants = { every: options.invariantsEvery }
     this.random = new Random(settings.seed)
     this.recorder = new Recorder(options.notes)
@@ -183,20 +191,29 @@ export class World {
 
   // ---- what may be excused ----
 
-  /** @returns a disturbance that lasts until its end is set; without setting it, it is over at once. */
-  disturb(hosts: readonly number[]): Disturbance {
-    const disturbance = { hosts, from: this.now, until: this.now }
+  /**
+   * @param hosts for `sides`: the side of each host.
+   * @returns a disturbance that lasts until its end is set; without setting it, it is over at once.
+   */
+  disturb(hosts: readonly number[], kind: Disturbance['kind'] = 'hosts'): Disturbance {
+    const disturbance = { kind, hosts, from: this.now, until: this.now }
     this.disturbances.push(disturbance)
     return disturbance
   }
 
-  /** Nothing disturbed any of these hosts for as long as a disturbance may have consequences. */
-  calm(hosts: readonly number[]): boolean {
+  /**
+   * For as long as a disturbance may have consequences, nothing came between these two: both were up, no link among the hosts around
+   * them was in doubt, and in every partition they were on one side.
+   */
+  together(one: number, other: number, around: readonly number[]): boolean {
     if (!withinBudget(this.settings)) return false
     const since = this.now - this.calmMs
     for (let index = this.disturbances.length - 1; index >= 0; index--) {
-      const { until, hosts: touched } = this.disturbances[index] as Disturbance
-      if (until >= since && touched.some(host => hosts.includes(host))) return false
+      const { until, hosts, kind } = this.disturbances[index] as Disturbance
+      if (until < since) continue
+      if (kind === 'sides' && hosts[one] !== hosts[other]) return false
+      if (kind === 'hosts' && (hosts.includes(one) || hosts.includes(other))) return false
+      if (kind === 'links' && hosts.some(host => around.includes(host))) return false
     }
     return true
   }

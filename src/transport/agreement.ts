@@ -86,3 +86,13 @@ function shown(lines: readonly string[]): string {
 export function nameOfMember(member: MemberId): string {
   return member.slice(0, member.lastIndexOf('#'))
 }
+
+/** Why `other` may not come in while `connected`, of the same name, is there. */
+export function sameNameConflict(connected: MemberId, other: MemberId): string {
+  return `"${nameOfMember(connected)}" is connected as ${connected}: ${other} is another process of the same name`
+}
+
+/** Why a name that is not in the list may not come in. */
+export function notListed(name: string, own: string): string {
+  return `"${name}" is not in the list of peers of "${own}"`
+}

@@ -3,7 +3,7 @@ import { encodeHello, type Hello } from '../codec/handshake.ts'
 import type { Lane } from '../core/frames.ts'
 import type { MemberId } from '../core/types.ts'
 import type { Crc32 } from '../lib/crc32.ts'
-import { disagreement, makeHello, nameOfMember } from './agreement.ts'
+import { disagreement, makeHello, nameOfMember, sameNameConflict } from './agreement.ts'
 import { type ConnectionContext, TcpConnection } from './tcp-connection.ts'
 import { awaitHello, type HelloFailure } from './tcp-handshake.ts'
 import type { PeerEvent, PeerInfo, TransportIdentity } from './transport.ts'
@@ -189,7 +189,7 @@ export class TcpPeer {
   /** Another process of the same name: it may only come in once the one before is gone. */
   #conflict(hello: Hello): string | null {
     if (this.#member === null || this.#member === hello.member || !this.#connected) return null
-    return `"${this.name}" is connected as ${this.#member}: ${hello.member} is another process of the same name`
+    return sameNameConflict(this.#member, hello.member)
   }
 
   /** Takes a connection whose handshake succeeded. `rest`: what was read behind the hello. */

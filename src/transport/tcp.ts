@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { encodeHello, type Hello } from '../codec/handshake.ts'
 import type { MemberId } from '../core/types.ts'
 import { type Crc32, crc32 as crc32InScript } from '../lib/crc32.ts'
-import { disagreement, makeHello, nameOfMember } from './agreement.ts'
+import { disagreement, makeHello, nameOfMember, notListed } from './agreement.ts'
 import { Inbox } from './inbox.ts'
 import { awaitHello, endWith, type HelloFailure } from './tcp-handshake.ts'
 import {
@@ -41,7 +41,7 @@ export interface TcpTransportOptions extends TransportIdentity {
   readonly peers: readonly PeerAddress[]
   /** Also accept peers that are not in the list, if they agree in everything else. Default false. */
   readonly open?: boolean
-  /** Something waits to be drained. Called outside of every call into the transport; must not throw. */
+  /** Something waits to be drained. Must not throw, nor call into the transport. */
   readonly wake: () => void
   readonly limits?: Partial<TransportLimits>
   readonly timeouts?: Partial<TcpTimeouts>
@@ -50,7 +50,7 @@ export interface TcpTransportOptions extends TransportIdentity {
 }
 
 const SILENCE_CHECK_MS = 250
-/** The same refusal from the same host is told again after this. */
+/** The same refusal of the same peer is told again after this. */
 const REPORT_AGAIN_MS = 60_000
 const MAX_REPORTS_KEPT = 1000
 
@@ -65,7 +65,7 @@ export class TcpTransport implements Transport {
   readonly #peersByMember = new Map<MemberId, TcpPeer>()
   /** Gives up a handshake that has not been finished. */
   readonly #handshakes = new Set<() => void>()
-  /** When each refusal was told last, by host and words. */
+  /** When each refusal was told last, by who it was, or else by host, and words. */
   readonly #told = new Map<string, number>()
   #server: Server | null = null
   #timer: NodeJS.Timeout | null = null
@@ -256,7 +256,7 @@ export class TcpTransport implements Transport {
     if (name === own)
       return `"${own}" is already running as ${this.self}: ${hello.member} is another process of the same name`
     if (this.#options.open !== true && this.#peersByName.get(name)?.listed !== true) {
-      return `"${name}" is not in the list of peers of "${own}"`
+      return notListed(name, own)
     }
     return null
   }
@@ -282,12 +282,12 @@ export class TcpTransport implements Transport {
 
   #report(event: PeerEvent): void {
     if (this.#state !== 'open') return
-    if (event.type === 'rejected' && this.#toldLately(event.address, event.reason)) return
+    if (event.type === 'rejected' && this.#toldLately(event)) return
     this.#context.inbox.addEvent(event)
   }
 
-  #toldLately(address: string, reason: string): boolean {
-    const key = `${address.slice(0, address.lastIndexOf(':'))} ${reason}`
+  #toldLately({ member, address, reason }: PeerEvent & { type: 'rejected' }): boolean {
+    const key = `${member ?? address.slice(0, address.lastIndexOf(':'))} ${reason}`
     const now = performance.now()
     const last = this.#told.get(key)
     if (last !== undefined && now - last < REPORT_AGAIN_MS) return true

@@ -60,7 +60,7 @@ export type PeerEvent =
   | { readonly type: 'refused'; readonly member: MemberId; readonly address: string; readonly reason: string }
   /**
    * The two ends do not belong together, in words, or what came was no peer at all. `member` null: it did not say who
-   * it is. Repetitions of the same words from the same host are told once a minute, and counted always.
+   * it is. The same words about the same member, or else host, are told once a minute, and counted always.
    */
   | {
       readonly type: 'rejected'

@@ -31,9 +31,19 @@ export function addDaemonCommand(program: Command, context: CommandContext): voi
     .action(async (options: DaemonOptions) => {
       const config = await daemonConfig(options)
       const { runDaemon } = await import('../../daemon/daemon.ts')
-      await runDaemon(config)
+      try {
+        await runDaemon(config)
+      } catch (cause) {
+        throw isRefusal(cause) ? new CommandError(EXIT.negative, cause.message, '', { cause }) : cause
+      }
       context.finish(EXIT.ok)
     })
+}
+
+/** What the system or another daemon did not allow, said in words; anything else is a defect. */
+function isRefusal(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false
+  return ['AddressInUseError', 'TransportError'].includes(error.name) || 'syscall' in error
 }
 
 /** @throws CommandError with all that is wrong. */

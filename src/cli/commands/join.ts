@@ -36,7 +36,7 @@ export function addJoinCommand(program: Command, context: CommandContext): void 
       examples(
         ['anasazi join orders', 'watch until Ctrl-C'],
         ['tail -f log | anasazi join orders', 'send lines, and see them among those of others'],
-        ['anasazi join --json orders | jq -r .data', 'the payloads'],
+        ['anasazi join --json orders | jq .', 'for programs; docs/cli.md has the fields'],
         ['anasazi join --count 1 go', 'wait for a message'],
       ),
     )

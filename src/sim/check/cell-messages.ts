@@ -42,23 +42,30 @@ function hasUnobserved(history: History, span: Span): boolean {
   return members.some(member => history.processes[member]!.events.length === 0)
 }
 
-/** EVS 4: whoever goes from the same configuration to the same next one delivered the same messages in it. */
+/**
+ * EVS 4: whoever goes from the same configuration to the same next one delivered the same messages in it. The end of a
+ * drained run counts as a next configuration, since by then everything has been delivered.
+ */
 export function checkMessagesTogether(history: History, report: Report): void {
   const regular: (Span | undefined)[] = []
   const transitional: (Span | undefined)[] = []
+  const ended: (Span | undefined)[] = []
   for (const spans of history.spans) {
     for (const span of spans) {
       const t = span.transitional
-      if (t < 0) continue
-      const first = regular[t]
-      if (!first) regular[t] = span
-      else if (first.regular === span.regular) {
+      if (t < 0) {
+        if (!history.options.drained || span.failed || span.next >= 0) continue
+        const first = (ended[span.regular] ??= span)
+        compare(history, report, first, span, [first.from, first.to, span.from, span.to], span.regular, -1)
+        continue
+      }
+      const first = (regular[t] ??= span)
+      if (first.regular === span.regular) {
         compare(history, report, first, span, [first.from, first.cut, span.from, span.cut], span.regular, t)
       }
       if (span.next < 0) continue
-      const whole = transitional[t]
-      if (!whole) transitional[t] = span
-      else if (whole.next === span.next) {
+      const whole = (transitional[t] ??= span)
+      if (whole.next === span.next) {
         compare(history, report, whole, span, [whole.cut, whole.to, span.cut, span.to], t, span.next)
       }
     }
@@ -84,7 +91,7 @@ function compare(
   const inA = new Set(a.slice(aFrom, aTo))
   const inB = new Set(b.slice(bFrom, bTo))
   const names = [history.processes[one.process]!.name, history.processes[other.process]!.name] as const
-  const where = `${history.configurations[inside]!.id} before ${history.configurations[next]!.id}`
+  const where = `${history.configurations[inside]!.id} before ${next < 0 ? 'the end' : history.configurations[next]!.id}`
   const onlyA = [...inA].filter(m => !inB.has(m)).map(m => history.messages.name(m))
   const onlyB = [...inB].filter(m => !inA.has(m)).map(m => history.messages.name(m))
   const tell = (only: string[], has: string, lacks: string): void => {

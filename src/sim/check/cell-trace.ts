@@ -1,5 +1,6 @@
 /** The events of one cell as integer arrays, and the history they tell: who delivered what in which configuration. */
 
+import type { CellTraceLine } from '../../lib/trace.ts'
 import type { CheckOptions } from './cell.ts'
 import { Names, type Report } from './report.ts'
 
@@ -137,6 +138,13 @@ export class CellTrace {
   fail(name: string): void {
     this.process(name).failed = true
     this.push(name, 0, FAIL)
+  }
+
+  line(line: CellTraceLine): void {
+    if (line.e === 'deliver') this.deliver(line.p, line.m)
+    else if (line.e === 'send') this.send(line.p, line.m, line.service === 'safe')
+    else if (line.e === 'conf') this.configuration(line.p, line.id, line.kind, line.members, line.of)
+    else this.fail(line.p)
   }
 
   /** One pass over all events: tags each with its configuration (EVS 2.2) and checks what is local to a process. */

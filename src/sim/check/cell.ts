@@ -51,10 +51,7 @@ export class CellChecker {
   }
 
   line(line: CellTraceLine): void {
-    if (line.e === 'deliver') this.deliver(line.p, line.m)
-    else if (line.e === 'send') this.send(line.p, line.m, line.service === 'safe')
-    else if (line.e === 'conf') this.configuration(line.p, line.id, line.kind, line.members, line.of)
-    else this.fail(line.p)
+    this.trace.line(line)
   }
 
   /** Number of events so far. */

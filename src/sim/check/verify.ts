@@ -1,6 +1,7 @@
 /** Reads recorded traces, of daemons and of clients, and runs all checkers over them. */
 
 import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { CellChecker } from './cell.ts'
 import { GroupChecker } from './groups.ts'
@@ -115,9 +116,14 @@ class Verifier {
 
 /** A whole line ends in a line feed; a torn one does not. */
 async function endsTorn(file: string): Promise<boolean> {
-  let last = ''
-  for await (const chunk of createReadStream(file, { encoding: 'utf8' })) last = chunk as string
-  return !last.endsWith('\n')
+  const handle = await open(file)
+  try {
+    const { size } = await handle.stat()
+    const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, Math.max(0, size - 1))
+    return buffer[0] !== 0x0a
+  } finally {
+    await handle.close()
+  }
 }
 
 /**

@@ -1,0 +1,188 @@
+/** `anasazi sim`. */
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { availableParallelism } from 'node:os'
+import { type Command, InvalidArgumentError } from 'commander'
+import { formatColumns } from './columns.ts'
+import { shortScenario } from './preset.ts'
+import { production } from './production.ts'
+import { formatFailure, formatSummary } from './report.ts'
+import { run, type RunResult } from './run.ts'
+import { ScenarioError } from './scenario.ts'
+import { runSeeds } from './seeds.ts'
+import { settingsOf } from './settings.ts'
+import { playScenario } from './stage.ts'
+import type { World } from './world.ts'
+
+interface SimFlags {
+  readonly seed?: number
+  readonly full?: boolean
+  readonly seeds?: readonly [number, number]
+  readonly scenario?: string
+  readonly jobs: number
+  readonly json?: boolean
+  readonly failFast?: boolean
+  readonly invariants: number
+  readonly trace?: string
+}
+
+const help = `
+Examples:
+  $ anasazi sim --seed 42                   a partition and a merge, one column a member
+  $ anasazi sim --seed 42 --full            the full-size run of that seed
+  $ anasazi sim --seeds 1-1000              a thousand full-size runs and a summary
+  $ anasazi sim --scenario FILE             a directed scenario
+
+Exit code: 0 if every check holds, 1 if not, 2 for a command that cannot be understood.`
+
+/** Adds the command `sim`. */
+export function registerSim(program: Command): void {
+  program
+    .command('sim')
+    .description('run the system on a simulated network, from a seed, and check every promise')
+    .option('--seed <n>', 'run one seed and print what happened', wholeNumber)
+    .option('--full', 'with --seed: the full-size run, as --seeds runs it')
+    .option('--seeds <from-to>', 'run a range of full-size seeds', range)
+    .option('--scenario <file>', 'play a directed scenario')
+    .option('--jobs <n>', 'threads for --seeds', positive, Math.min(2, availableParallelism()))
+    .option('--json', 'print the result as JSON')
+    .option('--fail-fast', 'with --seeds: stop at the first failure')
+    .option('--invariants <n>', 'check internal invariants every n turns', positive, 1)
+    .option('--trace <dir>', 'write cell.ndjson and clients.ndjson, for `anasazi verify`')
+    .addHelpText('after', help)
+    .action(async (flags: SimFlags, command: Command) => {
+      if (flags.seeds !== undefined) process.exitCode = await manySeeds(flags, flags.seeds)
+      else if (flags.scenario !== undefined) process.exitCode = scenario(flags, flags.scenario)
+      else if (flags.seed !== undefined) process.exitCode = flags.full === true ? fullSeed(flags, flags.seed) : shortSeed(flags, flags.seed)
+      else command.error('error: one of --seed, --seeds and --scenario is needed', { exitCode: 2 })
+    })
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 0 || text.trim() === '') throw new InvalidArgumentError('a whole number is needed')
+  return value
+}
+
+function positive(text: string): number {
+  const value = wholeNumber(text)
+  if (value === 0) throw new InvalidArgumentError('at least 1')
+  return value
+}
+
+function range(text: string): readonly [number, number] {
+  const [from, to, rest] = text.split('-')
+  if (rest !== undefined || from === undefined) throw new InvalidArgumentError('a range like 1-1000 is needed')
+  const first = wholeNumber(from)
+  const last = to === undefined ? first : wholeNumber(to)
+  if (last < first) throw new InvalidArgumentError('the range ends before it begins')
+  return [first, last]
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+function columns(world: World): string {
+  const color = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined
+  return formatColumns(world, { color, width: process.stdout.columns ?? 110 })
+}
+
+function shortSeed(flags: SimFlags, seed: number): number {
+  const { world, violations } = playScenario(shortScenario(seed), production, seed)
+  if (flags.trace !== undefined) writeTraces(world, flags.trace)
+  const hash = world.recorder.hash()
+  if (flags.json === true) print(JSON.stringify({ seed, hash, violations, notes: world.recorder.notes }))
+  else {
+    print(`seed ${seed}\n`)
+    print(columns(world))
+    print(legend)
+    print(verdict(world, violations, hash))
+  }
+  return violations.length === 0 ? 0 : 1
+}
+
+const legend = `
+■ regular configuration   □ transitional configuration   → sent (! safe)   ← delivered   ✗ suspected`
+
+function verdict(world: World, violations: readonly unknown[], hash: string): string {
+  const sent = world.recorder.cellLines.filter(line => line.e === 'send' && line.m.includes('+')).length
+  const delivered = world.recorder.cellLines.filter(line => line.e === 'deliver' && line.m.includes('+')).length
+  const found = violations.length === 0 ? 'every check holds' : `${violations.length} VIOLATIONS: ${JSON.stringify(violations, null, 2)}`
+  return `${sent} messages, ${delivered} deliveries, ${world.network.counters.delivered} frames in ${(world.now / 1000).toFixed(2)} simulated seconds; ${found}; hash ${hash}`
+}
+
+function fullSeed(flags: SimFlags, seed: number): number {
+  const settings = settingsOf(seed)
+  const { result, world } = run({
+    settings,
+    parts: production,
+    notes: flags.json !== true,
+    invariantsEvery: flags.invariants,
+  })
+  if (flags.trace !== undefined) writeTraces(world, flags.trace)
+  if (flags.json === true) print(JSON.stringify({ ...result, settings }))
+  else {
+    print(`seed ${seed}: ${JSON.stringify(settings)}\n`)
+    print(columns(world))
+    print(legend)
+    print(verdict(world, result.violations, result.hash))
+    if (result.violations.length > 0) print(formatFailure(seed, result.violations))
+  }
+  return result.violations.length === 0 ? 0 : 1
+}
+
+async function manySeeds(flags: SimFlags, [from, to]: readonly [number, number]): Promise<number> {
+  const showProgress = process.stderr.isTTY === true
+  let failures = 0
+  const summary = await runSeeds({
+    from,
+    to,
+    jobs: flags.jobs,
+    failFast: flags.failFast === true,
+    invariantsEvery: flags.invariants,
+    progress: (result: RunResult, done: number, total: number) => {
+      if (result.violations.length > 0) failures++
+      if (showProgress) process.stderr.write(`\r${done} of ${total} runs, ${failures} failed `)
+    },
+  })
+  if (showProgress) process.stderr.write('\r\u001b[K')
+  print(flags.json === true ? JSON.stringify(summary) : formatSummary(summary))
+  return summary.passed ? 0 : 1
+}
+
+function scenario(flags: SimFlags, file: string): number {
+  let source: string
+  try {
+    source = readFileSync(file, 'utf8')
+  } catch (error) {
+    process.stderr.write(`error: cannot read the scenario ${file}: ${(error as Error).message}\n`)
+    return 2
+  }
+  try {
+    const { world, violations } = playScenario(source, production, flags.seed ?? 1)
+    if (flags.trace !== undefined) writeTraces(world, flags.trace)
+    const hash = world.recorder.hash()
+    if (flags.json === true) print(JSON.stringify({ file, hash, violations }))
+    else {
+      print(columns(world))
+      print(legend)
+      print(verdict(world, violations, hash))
+    }
+    return violations.length === 0 ? 0 : 1
+  } catch (error) {
+    if (!(error instanceof ScenarioError)) throw error
+    process.stderr.write(`error: ${file}: ${error.message}\n`)
+    return 2
+  }
+}
+
+function writeTraces(world: World, directory: string): void {
+  mkdirSync(directory, { recursive: true })
+  const write = (name: string, lines: readonly object[]): void => {
+    writeFileSync(join(directory, name), lines.map(line => `${JSON.stringify(line)}\n`).join(''))
+  }
+  write('cell.ndjson', world.recorder.cellLines)
+  write('clients.ndjson', world.recorder.clientLines)
+}
