@@ -130,8 +130,45 @@ export interface Session {
   membersOf(group: string): Promise<readonly SessionId[]>
   /** The daemon's own description of its state. */
   status(cell?: string): Promise<unknown>
+  /**
+   * A handle for one more thread. From the first call on the session's own iterators belong to the threads: they see
+   * everything that was kept and that comes, once every handle is attached. Groups are the session's: what one thread
+   * joins or leaves, all do.
+   */
+  share(options?: ShareOptions): SharedHandle
   /** Orderly end: what was sent is ordered first; every iterator ends, every group is left. */
   close(): Promise<void>
+}
+
+export interface ShareOptions {
+  /**
+   * `all` (default): the thread sees every message. `divide`: each message goes to exactly one of the threads that
+   * divide them; views and signals go to all.
+   */
+  readonly mode?: 'all' | 'divide'
+  /**
+   * What decides the thread when messages are divided: messages of one sender (default), or of one group, stay in
+   * order on one thread. Same for all threads of a session; the first call decides.
+   */
+  readonly by?: 'sender' | 'group'
+  /** Shared memory for each direction, bytes, a power of two; default 2 MiB. */
+  readonly ringBytes?: number
+}
+
+/**
+ * A thread's part of a session: post it to a worker, with `port` in the list of what is transferred, and `attach` it
+ * there, once.
+ */
+export interface SharedHandle {
+  readonly incoming: SharedArrayBuffer
+  readonly outgoing: SharedArrayBuffer
+  readonly port: TransferablePort
+}
+
+/** A `MessagePort`, whichever platform declares it. */
+export interface TransferablePort {
+  postMessage(value: unknown): void
+  close(): void
 }
 
 export interface GroupSummary {

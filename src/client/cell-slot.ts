@@ -1,5 +1,6 @@
 /** A session's part in one cell: its link, opened when needed and again after a loss, and its groups there. */
 
+import type { ClientPlace } from '../codec/client.ts'
 import type { Service } from '../core/types.ts'
 import type { SessionId } from '../groups/types.ts'
 import { AnasaziError } from '../lib/errors.ts'
@@ -9,7 +10,7 @@ import type { QueuedItem } from './events.ts'
 import type { LinkGroup, LinkReceiver } from './link.ts'
 import { Link } from './link.ts'
 import { Membership } from './membership.ts'
-import type { DeliveredAt, Destination, SequenceCounter } from './outbox.ts'
+import type { DeliveredAt, Destination, ReceiptWaiter, SequenceCounter } from './outbox.ts'
 import type { Position } from './position.ts'
 import { placeOf, positionOf } from './position.ts'
 import { EventQueue } from './queue.ts'
@@ -45,6 +46,7 @@ export interface SlotOwner {
   /** An item that concerns a whole cell: once to the session, once to each group. */
   announce(item: QueuedItem, memberships: Iterable<Membership>): void
   warn(code: string, message: string, group: string | null): void
+  onSettled(slot: CellSlot, place: ClientPlace): void
   onChunkEnd(): void
   onSlotEnd(slot: CellSlot, error: AnasaziError | null): void
 }
@@ -240,6 +242,24 @@ export class CellSlot implements LinkReceiver, QueueOwner {
     })
   }
 
+  /** A run that another thread packed; false if there is no link to take it. */
+  sendPacked(
+    destination: Destination,
+    payload: readonly Uint8Array[],
+    count: number,
+    service: Service,
+    selfDiscard: boolean,
+    waiter: ReceiptWaiter,
+  ): boolean {
+    if (this.link === null || !this.link.isOpen) return false
+    this.link.outbox.sendPacked(destination, payload, count, service, selfDiscard, waiter)
+    return true
+  }
+
+  get hasRoom(): boolean {
+    return this.link !== null && this.link.outbox.hasRoom
+  }
+
   private receiptOf(delivered: DeliveredAt): Receipt {
     const { place, sequence, index } = delivered
     this.options.recorder?.remember(place, this.id!, sequence - index)
@@ -304,6 +324,10 @@ export class CellSlot implements LinkReceiver, QueueOwner {
     this.owner.deliver(null, { type: 'left', cell: this.name, group: group.name })
     const membership = this.memberships.get(group.name)
     if (membership !== undefined) this.remove(membership, null)
+  }
+
+  onSettled(place: ClientPlace): void {
+    this.owner.onSettled(this, place)
   }
 
   onWarning(code: string, message: string): void {

@@ -53,7 +53,7 @@ class RingChannel implements Channel {
     this.port.on('close', () => {
       this.portClosed = true
       // What the other side wrote before it ended is still there.
-      if (this.closed || this.paused) this.finish()
+      if (this.closed) this.finish()
       else this.schedule()
     })
   }

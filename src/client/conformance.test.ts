@@ -7,9 +7,10 @@ import { createPortChannel } from './channel-port.ts'
 import { createSocketChannel } from './channel-socket.ts'
 import type { ConformanceTarget } from './conformance.fixture.ts'
 import { describeConformance } from './conformance.fixture.ts'
-import { connect } from './connect.ts'
+import { connect, openSession } from './connect.ts'
 import { FakeDaemon } from './fake-daemon.fixture.ts'
 import { ClientSession } from './session.ts'
+import { attach } from './share.ts'
 
 function listen(daemon: FakeDaemon, options: net.ListenOptions): Promise<net.Server> {
   const server = net.createServer(socket => daemon.serve(createSocketChannel(socket)))
@@ -38,6 +39,24 @@ describeConformance('message port', async (): Promise<ConformanceTarget> => {
         daemon.serve(createPortChannel(port1))
         return createPortChannel(port2)
       }, options),
+  }
+})
+
+describeConformance('attached to a session of another thread', async (): Promise<ConformanceTarget> => {
+  const daemon = new FakeDaemon()
+  return {
+    async connect({ name, ...options } = {}) {
+      const owner = await openSession(async () => daemon.open(), name === undefined ? {} : { name })
+      const session = await attach(owner.share(), options)
+      // The member is gone only with the session that is shared.
+      const detach = session.close.bind(session)
+      return Object.assign(session, {
+        async close() {
+          await detach()
+          await owner.close()
+        },
+      })
+    },
   }
 })
 

@@ -5,7 +5,9 @@ import { AnasaziError } from '../lib/errors.ts'
 import { parseAddress } from './address.ts'
 import type { Session, SessionOptions } from './api.ts'
 import { defaultConnectAddress, monotonicNanoseconds, openSocketChannel } from './channel-socket.ts'
+import type { OpenCell } from './session.ts'
 import { ClientSession } from './session.ts'
+import { shareSession } from './share.ts'
 
 /** Hosts that a daemon listens on and nobody can connect to. */
 const ANY_HOST = new Set(['0.0.0.0', '::', '*', ''])
@@ -40,11 +42,16 @@ export function endpointOf(address: string, cell: CellDescription): string {
 export async function connect(url?: string, options: SessionOptions = {}): Promise<Session> {
   const address = url ?? defaultConnectAddress()
   let { signal } = options
-  const session = await ClientSession.open(
+  const session = await openSession(
     cell => openSocketChannel(cell === null ? address : endpointOf(address, cell), signal),
-    { clock: monotonicNanoseconds, ...options },
+    options,
   )
   // It was for this call; a later reconnection is another matter.
   signal = undefined
   return session
+}
+
+/** A session over channels of any kind, e.g. those of a node in the same process. Errors as those of `connect`. */
+export function openSession(openCell: OpenCell, options: SessionOptions = {}): Promise<Session> {
+  return ClientSession.open(openCell, { clock: monotonicNanoseconds, ...options }, shareSession)
 }

@@ -18,6 +18,8 @@ export class ViewEvent {
   readonly cause: Cause
   readonly joined: readonly SessionId[]
   readonly left: readonly SessionId[]
+  /** True if the daemon listed all members rather than what changed. */
+  readonly full: boolean
   /** For a network-caused view: every set of members that comes together, and the view it comes from. */
   readonly origins: readonly ViewOrigin[]
   private readonly list: MemberList
@@ -26,6 +28,7 @@ export class ViewEvent {
     cell: string,
     group: string,
     change: {
+      readonly full: boolean
       readonly view: ViewId
       readonly previous: ViewId | null
       readonly cause: Cause
@@ -38,6 +41,7 @@ export class ViewEvent {
     this.cell = cell
     this.group = group
     this.view = change.view
+    this.full = change.full
     this.previous = change.previous
     this.cause = change.cause
     this.joined = change.joined

@@ -13,9 +13,12 @@ export type {
   SendOptions,
   Session,
   SessionOptions,
+  SharedHandle,
+  ShareOptions,
 } from './api.ts'
 export type { EventBatch } from './batch.ts'
 export { connect } from './connect.ts'
+export { attach, shareCounters } from './share.ts'
 export type {
   MessageEvent,
   ReconnectedEvent,

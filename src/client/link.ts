@@ -50,6 +50,8 @@ export interface LinkReceiver {
   onAnnounced(group: LinkGroup): void
   onJoined(group: LinkGroup): void
   onLeft(group: LinkGroup): void
+  /** Fates up to this place are decided. */
+  onSettled(place: ClientPlace): void
   onWarning(code: string, message: string): void
   /** The items of a chunk are complete. */
   onChunkEnd(): void
@@ -348,6 +350,7 @@ export class Link {
   private onSettled(place: ClientPlace): void {
     this.settled = place
     this.outbox.settle(place)
+    this.receiver.onSettled(place)
     if (this.settledWaiters.length === 0) return
     const waiting: SettledWaiter[] = []
     for (const waiter of this.settledWaiters) {
@@ -358,7 +361,7 @@ export class Link {
   }
 
   private onClosing(code: string, words: string): void {
-    const orderly = code === 'closed' && this.closing
+    const orderly = code === 'closed' && (this.closing || this.shared)
     this.error = orderly ? null : errorOf(code === 'closed' ? 'connection-lost' : code, words, null)
     this.channel.close()
     this.finish(this.error)
@@ -438,14 +441,15 @@ export class Link {
   /** @param group '' for a private message. */
   async fate(group: string, place: ClientPlace): Promise<MessageFate & { readonly view: ViewId }> {
     for (let attempt = 0; attempt < MOST_FATE_ATTEMPTS; attempt++) {
-      await this.untilSettled(place)
+      // Asked at once: only to those who wait does the daemon say when a place is settled.
       const answer = await this.request<FateAnswerFrame>(request =>
         encodeClientFrame({ kind: 'fate', request, group, place }),
       )
       if (answer.settled) {
         return { view: answer.view, received: answer.received, unknown: answer.unknown }
       }
-      await this.nextSettled()
+      if (attempt === 0) await this.untilSettled(place)
+      else await this.nextSettled()
     }
     throw new AnasaziError('protocol', 'The daemon calls a place settled and its fates not.')
   }

@@ -1,6 +1,13 @@
 /** A session: one member of its groups, over one link for each cell that it uses. */
 
-import type { CellDescription, ClientLimits, QuerySubject, WelcomeFrame } from '../codec/client.ts'
+import type {
+  CellDescription,
+  ClientLimits,
+  ClientPlace,
+  QuerySubject,
+  SegmentDestination,
+  WelcomeFrame,
+} from '../codec/client.ts'
 import type { SessionId } from '../groups/types.ts'
 import { MAX_GROUP_NAME_BYTES } from '../lib/defaults.ts'
 import { AnasaziError } from '../lib/errors.ts'
@@ -18,6 +25,8 @@ import type {
   SendOptions,
   Session,
   SessionOptions,
+  SharedHandle,
+  ShareOptions,
 } from './api.ts'
 import type { SlotOptions, SlotOwner } from './cell-slot.ts'
 import { CellSlot } from './cell-slot.ts'
@@ -41,6 +50,9 @@ const MOST_DESTINATIONS = 1024
 
 const encoder = new TextEncoder()
 
+/** How a session is shared with other threads; given by the entry points for platforms that have them. */
+export type ShareFunction = (session: ClientSession, options: ShareOptions) => SharedHandle
+
 /** Opens a channel to a cell; null: to the one the session was told to connect to. */
 export type OpenCell = (cell: CellDescription | null) => Promise<Channel>
 
@@ -52,6 +64,9 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
   private readonly options: SessionOptions
   private readonly slotOptions: SlotOptions
   private readonly openCell: OpenCell
+  private readonly shareFunction: ShareFunction | null
+  /** Told of settled places of the default cell. */
+  settledListener: ((place: ClientPlace) => void) | null = null
   private readonly main: CellSlot
   private readonly slots: CellSlot[] = []
   private readonly queue: EventQueue
@@ -66,9 +81,10 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
   private closing: Promise<void> | null = null
   private onEnded: (() => void) | null = null
 
-  private constructor(openCell: OpenCell, options: SessionOptions) {
+  private constructor(openCell: OpenCell, options: SessionOptions, shareFunction: ShareFunction | null) {
     this.options = options
     this.openCell = openCell
+    this.shareFunction = shareFunction
     this.name = options.name ?? 'client'
     const queueBytes = options.queueBytes ?? DEFAULT_QUEUE_BYTES
     const clock = options.clock ?? (() => BigInt(Math.round(performance.now() * 1e6)))
@@ -87,8 +103,12 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
     this.slots.push(this.main)
   }
 
-  static async open(openCell: OpenCell, options: SessionOptions = {}): Promise<ClientSession> {
-    const session = new ClientSession(openCell, options)
+  static async open(
+    openCell: OpenCell,
+    options: SessionOptions = {},
+    shareFunction: ShareFunction | null = null,
+  ): Promise<ClientSession> {
+    const session = new ClientSession(openCell, options, shareFunction)
     const link = await session.main.ready(options.signal ?? null)
     session.cells = link.welcome.cells
     session.welcome()
@@ -104,7 +124,7 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
   }
 
   /** What the daemon said last. */
-  private welcome(): WelcomeFrame {
+  welcome(): WelcomeFrame {
     const now = this.main.link?.welcome
     if (now !== undefined) this.lastWelcome = now
     return this.lastWelcome!
@@ -204,6 +224,11 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
     } finally {
       membership.joiners--
     }
+  }
+
+  /** The session's membership, if it has one. */
+  membershipIn(group: string): Membership | null {
+    return this.slotOf(this.cellNameOf(group)).memberships.get(group) ?? null
   }
 
   private checkOpen(): void {
@@ -396,7 +421,26 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
     for (const slot of this.slots) await slot.writable()
   }
 
+  /** Where a run that another thread packed goes. */
+  routeOf(destination: SegmentDestination): { slot: CellSlot; destination: Destination } {
+    return destination.to === 'groups' ? this.route(destination.groups) : this.routeTo(destination.member)
+  }
+
+  share(options: ShareOptions = {}): SharedHandle {
+    this.checkOpen()
+    if (this.shareFunction === null) {
+      throw new AnasaziError('bad-argument', 'This platform has no threads to share a session with.')
+    }
+    return this.shareFunction(this, options)
+  }
+
   /* Questions */
+
+  /** @param group '' for a private message, of the default cell. */
+  async fateIn(group: string, position: Position): Promise<MessageFate> {
+    const slot = group === '' ? this.main : this.slotOf(this.cellNameOf(group))
+    return slot.fate(group, position)
+  }
 
   async fate(position: Position, cell?: string): Promise<MessageFate> {
     return (cell === undefined ? this.main : this.slotOf(cell)).fate('', position)
@@ -446,6 +490,10 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
       this.onEnded = resolve
       for (const slot of this.slots.slice()) slot.close()
     })
+  }
+
+  onSettled(slot: CellSlot, place: ClientPlace): void {
+    if (slot === this.main) this.settledListener?.(place)
   }
 
   /** A cell is over. The default one takes the session with it; another one its groups only. */

@@ -16,8 +16,6 @@ export const sometimesInCore = [
   'coordinator interrupted before Install',
   // Obligations: a Plan whose K is infinite for a stream whose owner is not in T.
   'obligation wider than T',
-  // A clock or a prefix that was learned in a failed attempt, and by that only, decided a later Plan.
-  'failed attempt decides',
   // A member recovered for one attempt gets the Install (or Plan) of an older one late, and ignores it.
   'stale Install ignored',
   'stale Plan ignored',
@@ -30,7 +28,6 @@ export const sometimesInCore = [
   'dropped for unknown predecessor',
   'delivered beyond min K',
   'safe cut',
-  'safe in transitional',
   'all stay in regular',
   'partial assembly dropped',
   'sender starts fragments again',
@@ -52,7 +49,6 @@ export const sometimesInCore = [
   'promise ahead',
   'retransmission asked',
   'retransmission by third party',
-  'timestamp near its limit',
 ] as const
 
 /** Reported by the group layer. */
@@ -76,6 +72,10 @@ export const sometimesInSimulator = [
   'replayed frame',
   'link clogged',
   'inbox overflow',
+  // A clock or a prefix that was learned in a failed attempt, and by that only, decided a later Plan.
+  'failed attempt decides',
+  'timestamp near its limit',
+  'safe in transitional',
   'safe on both sides of a cut',
   'converged on a bridge',
   'client killed',

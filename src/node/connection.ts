@@ -5,6 +5,8 @@ import type { ClientFrame } from '../codec/client.ts'
 import { clientStreamLimits, createClientFrameDecoder, HANDSHAKE_STREAM_LIMITS } from '../codec/client-decode.ts'
 import { type DaemonControlFrame, encodeDaemonFrame } from '../codec/client-encode.ts'
 import type { FrameSplitter } from '../codec/client-splitter.ts'
+import type { Place } from '../core/types.ts'
+import { comparePlaces } from '../groups/place.ts'
 
 export type Stage = 'handshake' | 'open' | 'closing' | 'closed'
 
@@ -25,8 +27,8 @@ export class Connection {
   readonly leaving: Map<string, number> = new Map()
   /** Sender numbers this client has been told. */
   readonly defined: Set<number> = new Set()
-  /** Own messages have been ordered whose settling was not told yet. */
-  unsettled = false
+  /** Up to here it waits to be told that fates are settled: own messages, and fates it asked for. */
+  awaited: Place | null = null
   /** Groups it is a member of, as told to it. */
   readonly groups: Set<string> = new Set()
   /** Bytes accepted from it that have no place in the order yet. */
@@ -64,6 +66,10 @@ export class Connection {
   /** Bytes sent but not acknowledged: on their way, or in the client. */
   get outstanding(): number {
     return this.sent - this.acknowledged
+  }
+
+  awaitSettled(place: Place): void {
+    if (this.awaited === null || comparePlaces(place, this.awaited) > 0) this.awaited = place
   }
 
   get hasInput(): boolean {

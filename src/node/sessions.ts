@@ -340,7 +340,7 @@ export class SessionServer {
     const fate = this.options.groups.fateOf(frame.group, frame.place)
     const settled = fate !== 'pending'
     const { view, received, unknown } = settled ? fate : { view: '', received: [], unknown: [] }
-    if (!settled) connection.unsettled = true
+    if (!settled) connection.awaitSettled(frame.place)
     connection.send({ kind: 'fateAnswer', request: frame.request, settled, view, received, unknown })
     this.telling.touch(connection)
   }

@@ -4,7 +4,9 @@ import type { Counters } from '../admin/counters.ts'
 import { counterIndex } from '../admin/registry.ts'
 import type { ViewFrame } from '../codec/client.ts'
 import { encodeDaemonFrame, encodeMessagesHead } from '../codec/client-encode.ts'
+import type { Place } from '../core/types.ts'
 import type { Acknowledgements } from '../groups/acknowledgements.ts'
+import { comparePlaces } from '../groups/place.ts'
 import type { GroupEvent, MessagesEvent, Receivers, SessionId } from '../groups/types.ts'
 import type { Connection } from './connection.ts'
 
@@ -69,12 +71,7 @@ export class Telling {
         this.messages(event)
         break
       case 'settled':
-        for (const connection of this.bySession.values()) {
-          if (!connection.unsettled) continue
-          connection.unsettled = false
-          connection.send({ kind: 'settled', place: event.place })
-          this.touch(connection)
-        }
+        this.settled(event.place)
         break
       default:
         break
@@ -85,6 +82,15 @@ export class Telling {
   forget(connection: Connection): void {
     for (const group of connection.groups) this.releaseGroup(group)
     connection.groups.clear()
+  }
+
+  private settled(place: Place): void {
+    for (const connection of this.bySession.values()) {
+      if (connection.awaited === null) continue
+      if (comparePlaces(connection.awaited, place) <= 0) connection.awaited = null
+      connection.send({ kind: 'settled', place })
+      this.touch(connection)
+    }
   }
 
   private view({ sessions, change, place }: ViewEvent): void {
@@ -149,7 +155,7 @@ export class Telling {
     if (own === 0) return
     const connection = this.bySession.get(own)
     if (connection === undefined) return
-    connection.unsettled = true
+    connection.awaitSettled(place)
     const { destination } = head
     if (copied && destination.to === 'groups' && destination.groups.length === 1) return
     const { firstSequence, count } = head

@@ -78,7 +78,7 @@ export class Daemon {
       },
       world.now,
     )
-    this.groups = parts.groups({ self: member, cover: world.cover })
+    this.groups = parts.groups({ self: member, limits: settings.groupLimits, cover: world.cover })
     world.scheduler.at(world.now, () => this.wake())
   }
 
@@ -270,7 +270,7 @@ export class Daemon {
   private flush(now: number): void {
     const { world } = this
     for (const { to, lane, frame } of this.cell.takeOutbox()) {
-      world.oracles.sending(this, frame)
+      world.oracles.sending(frame)
       const bytes = this.wire.encode(frame)
       world.recorder.mix(now + bytes.length)
       world.transmit(this, to, lane, frame, bytes)

@@ -270,7 +270,7 @@ export class Faults {
   }
 
   private kill(random: Random, host: number): void {
-    this.world.kill(host, random.chance(0.7))
+    this.world.kill(host, random.chance(0.7) ? 0.85 : 0)
     if (random.chance(0.3)) {
       this.world.cover('restart at once')
       this.startLater(host, random.exponential(5))

@@ -5,7 +5,6 @@ import type { Place } from '../core/types.ts'
 import { Acknowledgements } from '../groups/acknowledgements.ts'
 import { GroupError } from '../groups/errors.ts'
 import { Groups } from '../groups/groups.ts'
-import type { GroupLimits } from '../groups/limits.ts'
 import type { Fate, GroupEvent, GroupSegment, MessagesHead } from '../groups/types.ts'
 import type { GroupsOptions, GroupsPort } from './parts.ts'
 
@@ -13,8 +12,8 @@ export class GroupedSessions implements GroupsPort {
   private readonly groups: Groups
   private readonly acknowledgements: Acknowledgements = new Acknowledgements()
 
-  constructor(options: GroupsOptions, limits: Partial<GroupLimits> = {}) {
-    this.groups = new Groups({ ...options, limits })
+  constructor(options: GroupsOptions) {
+    this.groups = new Groups(options)
   }
 
   handle(event: CellEvent): void {

@@ -6,7 +6,7 @@
  */
 
 import type { CellEvent } from '../core/api.ts'
-import type { Frame } from '../core/frames.ts'
+import type { Frame, PlanFrame } from '../core/frames.ts'
 import type { Configuration, Facts, MemberId, Place } from '../core/types.ts'
 import type { Daemon } from './daemon.ts'
 import type { Recorder } from './recorder.ts'
@@ -16,9 +16,10 @@ import type { World } from './world.ts'
 interface Stream {
   contiguous: number
   readonly ahead: Set<number>
-  /** Clock pairs heard, both parts growing. */
-  readonly clocks: number[]
-  readonly seqs: number[]
+  /** The best clock pair that counts, and the newest: no more is kept by the rules. */
+  countedClock: number
+  newestClock: number
+  newestSeq: number
   received: number
 }
 
@@ -30,6 +31,8 @@ interface Stay {
   /** What it knew when it froze; counted only while it was in this configuration. */
   readonly known: Stream[]
   frozen: boolean
+  /** Forms accepted in this configuration. */
+  attempts: number
   /** Set when it installed the transitional configuration that closes this one. */
   together: readonly MemberId[] | null
   /** First thing it delivered in the transitional configuration. */
@@ -75,12 +78,31 @@ export class Oracles {
     return this.current.get(daemon)?.configuration ?? null
   }
 
-  sending(_daemon: Daemon, frame: Frame): void {
+  sending(frame: Frame): void {
+    if (frame.kind === 'plan') this.coverPlan(frame)
     if (frame.kind !== 'data') return
     const log = this.logOf(frame.configuration.key)
     let seqs = log.seqOf[frame.rank]
     if (seqs === undefined) log.seqOf[frame.rank] = seqs = new Map()
     seqs.set(frame.ts, frame.seq)
+  }
+
+  /** Did something that nobody in T knew when it froze decide? Then it was learned in an attempt that failed. */
+  private coverPlan({ groups }: PlanFrame): void {
+    for (const { old, oldMembers, together, streams } of groups) {
+      const stays = together.flatMap(member => {
+        const daemon = this.daemons.get(member)
+        const stay = daemon === undefined ? undefined : this.current.get(daemon)
+        return stay?.configuration.id.key === old.key ? [stay] : []
+      })
+      if (stays.every(stay => stay.attempts < 2)) continue
+      for (const [rank, { upTo, clock }] of streams.entries()) {
+        if (together.includes(oldMembers[rank] as MemberId)) continue
+        const held = Math.max(...stays.map(stay => stay.known[rank]?.contiguous ?? 0))
+        const heard = Math.max(...stays.map(stay => clockWithin(stay.known[rank], upTo)))
+        if (upTo > held || (clock !== Number.POSITIVE_INFINITY && clock > heard)) this.world.cover('failed attempt decides')
+      }
+    }
   }
 
   private logOf(key: string): FrameLog {
@@ -129,7 +151,11 @@ export class Oracles {
         this.delivered(daemon, event.place, event.sender, event.segment.safe)
         break
       case 'phase':
-        if (event.phase === 'recover' && stay !== undefined) stay.frozen = true
+        if (event.phase === 'recover' && stay !== undefined) {
+          stay.frozen = true
+          stay.attempts++
+        }
+        if (event.why === 'timestamps near their limit') this.world.cover('timestamp near its limit')
         break
       default:
     }
@@ -143,6 +169,7 @@ export class Oracles {
       configuration,
       known: this.table(this.known, daemon, configuration.id.key),
       frozen: false,
+      attempts: 0,
       together: null,
       firstAfter: null,
       deliveredAfter: 0,
@@ -176,7 +203,10 @@ export class Oracles {
     if (stay.together !== null) {
       stay.firstAfter ??= { ts: place.ts, safe }
       stay.deliveredAfter++
-      if (safe) this.safeAfterCut(stay, place)
+      if (safe) {
+        this.world.cover('safe in transitional')
+        this.safeAfterCut(stay, place)
+      }
     } else if (safe) this.judgeSafe(stay, place, sender)
   }
 
@@ -248,27 +278,33 @@ export class Oracles {
 }
 
 function streamAt(streams: Stream[], rank: number): Stream {
-  return (streams[rank] ??= { contiguous: 0, ahead: new Set(), clocks: [], seqs: [], received: 0 })
+  return (streams[rank] ??= {
+    contiguous: 0,
+    ahead: new Set(),
+    countedClock: 0,
+    newestClock: 0,
+    newestSeq: 0,
+    received: 0,
+  })
 }
 
 function take(stream: Stream, seq: number): void {
   if (seq <= stream.contiguous) return
   stream.ahead.add(seq)
   while (stream.ahead.delete(stream.contiguous + 1)) stream.contiguous++
+  if (stream.newestSeq <= stream.contiguous) stream.countedClock = stream.newestClock
 }
 
 function hear(stream: Stream, facts: Facts): void {
   if (facts.received > stream.received) stream.received = facts.received
-  if (facts.clock <= (stream.clocks.at(-1) ?? 0)) return
-  stream.clocks.push(facts.clock)
-  stream.seqs.push(facts.seq)
+  if (facts.clock <= stream.newestClock) return
+  stream.newestClock = facts.clock
+  stream.newestSeq = facts.seq
+  if (facts.seq <= stream.contiguous) stream.countedClock = facts.clock
 }
 
-/** The highest clock heard that counts with frames up to `upTo`. */
+/** The highest clock known that counts with frames up to `upTo`. */
 function clockWithin(stream: Stream | undefined, upTo: number): number {
   if (stream === undefined) return 0
-  for (let index = stream.clocks.length - 1; index >= 0; index--) {
-    if ((stream.seqs[index] as number) <= upTo) return stream.clocks[index] as number
-  }
-  return 0
+  return stream.newestSeq <= upTo ? stream.newestClock : stream.countedClock
 }

@@ -3,6 +3,7 @@
 import type { CellApi, CellEvent, CellOptions } from '../core/api.ts'
 import type { Frame } from '../core/frames.ts'
 import type { MemberId, Place } from '../core/types.ts'
+import type { GroupLimits } from '../groups/limits.ts'
 import type { Fate, GroupEvent, GroupSegment, MessagesHead } from '../groups/types.ts'
 import type { Cover } from '../lib/coverage.ts'
 
@@ -35,6 +36,7 @@ export interface GroupsPort {
 
 export interface GroupsOptions {
   readonly self: MemberId
+  readonly limits: Partial<GroupLimits>
   readonly cover: Cover
 }
 

@@ -127,7 +127,7 @@ function heal(world: World, faults: Faults): Ending {
     if (daemon?.alive !== true && (daemon == null || random.chance(0.5))) {
       world.disturb([host])
       world.start(host)
-    } else if (random.chance(0.05) && world.living.length > 1) world.kill(host, random.chance(0.5))
+    } else if (random.chance(0.05) && world.living.length > 1) world.kill(host, random.chance(0.5) ? 1 : 0)
   }
   const hosts = world.living.map(daemon => daemon.host)
   const draw = random.next()

@@ -1,6 +1,7 @@
 /** Everything that shapes one run, drawn from its seed and printed with it. */
 
 import type { CellLimits, CellTimeouts } from '../core/api.ts'
+import type { GroupLimits } from '../groups/limits.ts'
 import { Random } from '../lib/prng.ts'
 import { calmLink, type LinkProfile } from './network.ts'
 
@@ -56,6 +57,7 @@ export interface Settings {
   readonly network: LinkProfile
   readonly timeouts: CellTimeouts
   readonly limits: Partial<CellLimits>
+  readonly groupLimits: Partial<GroupLimits>
   readonly maxTimestamp: number | null
   readonly loop: LoopSettings
   readonly workload: WorkloadSettings
@@ -128,6 +130,8 @@ export function settingsOf(seed: number): Settings {
     network,
     timeouts: slowLink ? { ...simulatedTimeouts, acknowledgeMs: 8, silentAfterMs: 6 } : simulatedTimeouts,
     limits: limitsOf(root.fork('limits')),
+    // An exchange in several parts can be cut short between them.
+    groupLimits: random.chance(0.3) ? { statePartBytes: 300 } : {},
     maxTimestamp: random.chance(0.1) ? random.between(3000, 20_000) : null,
     loop: {
       turnMs: random.pick([0.01, 0.05, 0.2]),

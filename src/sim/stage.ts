@@ -38,6 +38,7 @@ export function quietSettings(members: number, seed: number): Settings {
     network: calmLink,
     timeouts: simulatedTimeouts,
     limits: {},
+    groupLimits: {},
     maxTimestamp: null,
     loop: { turnMs: 0.02, slowChance: 0, slowMs: 0, inboxFrames: 100_000 },
     workload: {
@@ -163,13 +164,13 @@ class Stage {
       case 'start':
       case 'restart':
         for (const host of command.hosts) {
-          if (command.do === 'restart') world.kill(host, false)
+          if (command.do === 'restart') world.kill(host, 0)
           world.disturb([host])
           world.start(host)
         }
         break
       case 'kill':
-        for (const host of command.hosts) world.kill(host, command.refused)
+        for (const host of command.hosts) world.kill(host, command.refused ? 1 : 0)
         break
       case 'pause':
         for (const host of command.hosts) {

@@ -149,17 +149,16 @@ export class World {
     return daemon
   }
 
-  /** @param refused true: the kernels of its peers notice, as they do when a process dies and its host lives. */
-  kill(host: number, refused: boolean): void {
+  /** @param refused chance for each peer that its kernel notices, as it does when a process dies and its host lives. */
+  kill(host: number, refused: number): void {
     const daemon = this.daemons[host]
     if (daemon?.alive !== true) return
     this.disturb([host])
     this.recorder.note(this.now, host, 'fault', 'killed')
     daemon.kill('daemon died')
-    if (!refused) return
     const random = this.random.fork(`refused ${daemon.member}`)
     for (const peer of this.living) {
-      if (random.chance(0.15)) continue
+      if (!random.chance(refused)) continue
       this.scheduler.after(0.1 + random.exponential(1), () => {
         // A new process at the same host does not refuse: its greeting tells the rest.
         const stillDown = this.daemons[host] === daemon

@@ -13,7 +13,7 @@ export interface TcpTimeouts {
   readonly connectTimeoutMs: number
   /** For the other end to say who it is. */
   readonly handshakeTimeoutMs: number
-  /** A peer whose control lane brings nothing for so long is disconnected; 0: never. Several heartbeats long. */
+  /** A peer from which nothing comes for so long, on neither lane, is disconnected; 0: never. Several heartbeats long. */
   readonly idleTimeoutMs: number
   /** Longest pause between attempts to connect. */
   readonly maxBackoffMs: number
@@ -66,7 +66,7 @@ interface LaneState {
 const LANES: readonly Lane[] = ['control', 'data']
 
 /** Pauses before the first attempts: a process that dies may still accept for a moment. Then 50 ms, doubling. */
-const FIRST_PAUSES_MS: readonly number[] = [0, 5, 20]
+const FIRST_PAUSES_MS: readonly number[] = [0, 2, 5, 10, 20]
 const BACKOFF_MS = 50
 /** Who has the higher name lets the other dial first at the start, so that most pairs connect only once. */
 const COURTESY_MS = 100
@@ -164,15 +164,17 @@ export class TcpPeer {
     for (const lane of LANES) this.#lane(lane).connection?.destroy('reset', true)
   }
 
-  /** Called every `elapsedMs`: a control lane on which nothing comes is dead, and so is what lies beside it. */
+  /** Called every `elapsedMs`: a connection over which nothing comes may lead nowhere, and TCP would not say so for minutes. */
   checkSilence(elapsedMs: number): void {
+    const control = this.#control.connection
+    const data = this.#data.connection
+    const silentMs = Math.min(control?.silence(elapsedMs) ?? Infinity, data?.silence(elapsedMs) ?? Infinity)
     const { idleTimeoutMs } = this.#context.timeouts
-    const { connection } = this.#control
-    if (connection === null || idleTimeoutMs <= 0 || connection.silence(elapsedMs) < idleTimeoutMs) return
+    if (idleTimeoutMs <= 0 || silentMs < idleTimeoutMs || !this.#connected) return
     this.#context.counters.timeouts++
     const reason = `nothing received for ${idleTimeoutMs} ms`
-    connection.destroy(reason)
-    this.#data.connection?.destroy(reason)
+    control?.destroy(reason)
+    data?.destroy(reason)
   }
 
   /** Whether to take a connection that the peer made. */

@@ -15,6 +15,8 @@
  *   slices must not be changed afterwards. Received slices are subarrays of the chunks they were read in.
  * - **Bounds.** What is queued for one lane of a peer is bounded in bytes; beyond it frames are dropped and counted. What is
  *   received and not yet drained is bounded too; beyond it the transport stops reading, and the senders feel it.
+ * - **Silence.** A peer from which nothing comes for some seconds is disconnected and dialled again: after a cut, TCP alone
+ *   would take minutes to try. The transport sends nothing by itself; the core's heartbeats keep connections alive.
  * - **Trust.** The transport knows who is at the other end of a connection (as far as authentication goes) and where
  *   frames begin and end. It does not look into frames: checksum and contents are the receiver's to check, with a
  *   `FrameDecoder` for each member.

@@ -210,17 +210,14 @@ function chain(history: History, graph: OrderGraph, process: ProcessRecord, seen
 
 /**
  * EVS 6.3: p delivers m before m'; q delivers m' in x; the sender of m is in x: then q delivers m.
- * Stays that tell the same, or of which one is a prefix of the other, cannot contradict each other.
+ * Most stays tell the same, or the beginning of the same: those need no comparing.
  */
 export function checkPresence(history: History, report: Report): void {
   for (const spans of history.spansOf) {
     const longestFirst = [...spans].sort((a, b) => b.to - b.from - (a.to - a.from))
     const distinct: Span[] = []
     for (const span of longestFirst) {
-      if (distinct.some(other => isPrefix(history, span, other))) {
-        // Its regular part may end elsewhere, but a prefix lacks nothing of what comes before its own messages.
-        continue
-      }
+      if (distinct.some(other => isPrefix(history, span, other) && demandsNoMore(span, other))) continue
       for (const other of distinct) {
         presence(history, report, other, span)
         presence(history, report, span, other)
@@ -228,6 +225,12 @@ export function checkPresence(history: History, report: Report): void {
       distinct.push(span)
     }
   }
+}
+
+/** The rule asks more of what is delivered in a larger configuration, so of a longer regular part. */
+function demandsNoMore(short: Span, long: Span): boolean {
+  if (short.cut - short.from > long.cut - long.from) return false
+  return short.cut === short.to || short.transitional === long.transitional
 }
 
 function isPrefix(history: History, short: Span, long: Span): boolean {

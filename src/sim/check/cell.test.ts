@@ -143,6 +143,16 @@ describe('each property is noticed by name', () => {
       r: [1.c p q r] +m2 x`,
     ],
     [
+      'EVS 6.3',
+      'a gap that is right in a smaller transitional configuration, but not for one that died in the regular one',
+      `
+      b: [1.c a b q r s] m1 m2 x
+      r: [1.c a b q r s] +m1 x
+      s: [1.c a b q r s] +m2 (t 1.c a s) m2 [2.d a s]
+      a: [1.c a b q r s] (t 1.c a s) m2 [2.d a s]
+      q: [1.c a b q r s] m2 x`,
+    ],
+    [
       'EVS 7.1',
       'a safe message that a member never delivers',
       `

@@ -157,7 +157,11 @@ export function checkPrefixes(history: GroupHistory, report: Report): void {
     const longestFirst = [...view.stays.values()].sort((a, b) => b.messages.length - a.messages.length)
     const distinct: Stay[] = []
     for (const stay of longestFirst) {
-      if (distinct.some(other => prefix(history, stay, other, false))) continue
+      // One that had its signal later is asked for more than the other.
+      if (
+        distinct.some(other => untilSignal(stay) <= untilSignal(other) && prefix(history, stay, other, false))
+      )
+        continue
       for (const other of distinct) {
         gap(history, report, other, stay)
         gap(history, report, stay, other)
@@ -167,10 +171,15 @@ export function checkPrefixes(history: GroupHistory, report: Report): void {
   }
 }
 
+/** Number of a stay's messages that came before any transitional signal. */
+function untilSignal(stay: Stay): number {
+  return stay.signalled ? stay.beforeSignal : stay.messages.length
+}
+
 function gap(history: GroupHistory, report: Report, witness: Stay, stay: Stay): void {
   const places = new Map<number, number>()
   witness.messages.forEach((message, place) => places.set(message, place))
-  const until = stay.signalled ? stay.beforeSignal : stay.messages.length
+  const until = untilSignal(stay)
   let last = -1
   let after = -1
   for (let i = 0; i < until; i++) {
@@ -196,7 +205,7 @@ export function checkGroupSafe(history: GroupHistory, report: Report): void {
   for (const view of history.views) {
     const checked = new Set<number>()
     for (const stay of view.stays.values()) {
-      const until = stay.signalled ? stay.beforeSignal : stay.messages.length
+      const until = untilSignal(stay)
       for (let i = 0; i < until; i++) {
         const message = history.messages[stay.messages[i]!]!
         if (message.service !== 'safe' || checked.has(message.index)) continue

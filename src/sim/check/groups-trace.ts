@@ -10,6 +10,7 @@ export interface ViewRecord {
   readonly group: number
   readonly id: string
   readonly names: readonly string[]
+  readonly nameSet: ReadonlySet<string>
   /** Sessions, in the order of the view. */
   readonly members: readonly number[]
   readonly cause: 'join' | 'leave' | 'disconnect' | 'network'
@@ -224,12 +225,20 @@ export function discards(message: MessageRecord, session: number): boolean {
   return message.selfDiscard && message.sender === session
 }
 
-/** True if `place` is `epoch.ts.rank.segment.index`, all whole numbers. */
+/** The five whole numbers of `epoch.ts.rank.segment.index`; null if it is anything else. */
 export function parsePosition(position: string): number[] | null {
-  const parts = position.split('.')
-  if (parts.length !== 5) return null
-  const numbers = parts.map(Number)
-  return numbers.every(part => Number.isSafeInteger(part) && part >= 0) ? numbers : null
+  const numbers: number[] = []
+  let value = -1
+  for (let i = 0; i < position.length; i++) {
+    const digit = position.charCodeAt(i) - 48
+    if (digit >= 0 && digit <= 9) value = Math.max(value, 0) * 10 + digit
+    else if (digit === -2 && value >= 0) {
+      numbers.push(value)
+      value = -1
+    } else return null
+  }
+  numbers.push(value)
+  return value >= 0 && numbers.length === 5 && numbers.every(Number.isSafeInteger) ? numbers : null
 }
 
 /** Negative, zero or positive as the one place is before, at, or after the other. */

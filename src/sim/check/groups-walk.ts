@@ -416,6 +416,7 @@ export class GroupWalk implements GroupHistory {
       group,
       id: line.id,
       names: line.members,
+      nameSet: new Set(line.members),
       members,
       cause: line.cause,
       origins: line.origins,

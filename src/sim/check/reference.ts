@@ -16,6 +16,8 @@ export interface ReferenceOptions {
   readonly processes?: number
   /** Random steps; about as many lines of each kind. */
   readonly steps?: number
+  /** 0 … 1: how much of the usual number of faults. Default 1. */
+  readonly faults?: number
   /** True: heal, deliver and read everything at the end. */
   readonly drained?: boolean
 }
@@ -264,7 +266,7 @@ export class World {
   }
 }
 
-function step(world: World): void {
+function step(world: World, faults: number): void {
   const { random } = world
   if (world.living.length === 0) world.boot('n1')
   const living = world.living
@@ -278,7 +280,8 @@ function step(world: World): void {
   else if (dice < 0.96) process.daemon.answerFates()
   else if (dice < 0.985) {
     if (process.cut) world.proceed(process, random.chance(0.05) ? random.int(10) : Number.POSITIVE_INFINITY)
-  } else if (dice < 0.994) change(world, living)
+  } else if (!random.chance(faults)) world.deliver(process, 20)
+  else if (dice < 0.994) change(world, living)
   else if (dice < 0.997 && living.length > 1) world.crash(process)
   else if (world.living.length < 12) world.boot(`n${1 + random.int(9)}`)
 }
@@ -329,7 +332,7 @@ export function generateReference(options: ReferenceOptions): ReferenceTrace {
   world.plan(world.living)
   for (const process of world.living) world.proceed(process, Number.POSITIVE_INFINITY)
   const steps = options.steps ?? shape.between(200, 1200)
-  for (let i = 0; i < steps; i++) step(world)
+  for (let i = 0; i < steps; i++) step(world, options.faults ?? 1)
   const drained = options.drained ?? shape.chance(0.5)
   if (drained) drain(world)
   return { cell: world.cell, clients: world.clients, drained, dead: world.dead }

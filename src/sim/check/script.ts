@@ -82,6 +82,15 @@ export function clientScript(
   return lines
 }
 
+/** `a1` is message 1 of session a. */
+function idOf(short: string): string {
+  return `${short.slice(0, 1)}:${short.slice(1)}`
+}
+
+function listOf(text: string): string[] {
+  return text.split(',').filter(one => one !== '')
+}
+
 function clientLine(
   p: string,
   event: string,
@@ -90,7 +99,6 @@ function clientLine(
   views: Map<string, string>,
 ): ClientTraceLine[] {
   const base = { t, p }
-  const id = (short: string): string => `${short.slice(0, 1)}:${short.slice(1)}`
   const position = (short: string): string => `1.${sent.get(short)?.place ?? 99}.0.0.0`
   const [word, group] = event.split(':') as [string, string | undefined]
   if (word === 'join' || word === 'leave') return [{ ...base, e: word, group: group! }]
@@ -128,10 +136,9 @@ function clientLine(
   const fate = /^\?(\w+):(\w+)=([^/]*)\/(.*)$/.exec(event)
   if (fate) {
     const [, m, name, received, unknown] = fate
-    const list = (text: string): string[] => text.split(',').filter(one => one !== '')
-    const answer = { received: list(received!), unknown: list(unknown!) }
+    const answer = { received: listOf(received!), unknown: listOf(unknown!) }
     const where = { group: name!, view: views.get(name!)!, position: position(m!) }
-    return [{ ...base, e: 'fate', m: id(m!), ...where, ...answer }]
+    return [{ ...base, e: 'fate', m: idOf(m!), ...where, ...answer }]
   }
   const destination = group ?? sent.get(word)?.groups[0]
   const where =
@@ -142,7 +149,7 @@ function clientLine(
       ...base,
       e: 'receive',
       ...where,
-      m: id(word),
+      m: idOf(word),
       from: word.slice(0, 1),
       position: position(word),
       service,

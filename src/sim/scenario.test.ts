@@ -1,0 +1,82 @@
+import { describe, expect, test } from 'vitest'
+import { parseScenario, ScenarioError } from './scenario.ts'
+
+const commands = (source: string) => parseScenario(`members 3\n${source}`).slice(1).map(step => step.command)
+
+describe('parsing a scenario', () => {
+  test('hosts, lists and times', () => {
+    expect(commands('start all')).toEqual([{ do: 'start', hosts: [0, 1, 2] }])
+    expect(commands('pause n1, n3')).toEqual([{ do: 'pause', hosts: [0, 2] }])
+    expect(commands('wait 1.5s')).toEqual([{ do: 'wait', ms: 1500 }])
+    expect(commands('at 2s kill n2 silently')).toEqual([
+      { do: 'at', ms: 2000 },
+      { do: 'kill', hosts: [1], refused: false },
+    ])
+  })
+
+  test('cuts: sides, one way, one pair', () => {
+    expect(commands('cut n1 | n2 n3')).toMatchObject([
+      {
+        pairs: [
+          [0, 1],
+          [0, 2],
+          [1, 0],
+          [2, 0],
+        ],
+      },
+    ])
+    expect(commands('cut n1 > n2')).toMatchObject([{ pairs: [[0, 1]] }])
+    expect(commands('clog n1 - n2')).toMatchObject([
+      {
+        do: 'clog',
+        pairs: [
+          [0, 1],
+          [1, 0],
+        ],
+      },
+    ])
+  })
+
+  test('fields, triggers and expectations', () => {
+    expect(commands('drop kind=install to=n2 count=3')).toEqual([
+      { do: 'drop', kind: 'install', from: null, to: 1, count: 3 },
+    ])
+    expect(commands('send alice a,b count=2 service=safe')).toMatchObject([
+      { client: 'alice', groups: ['a', 'b'], to: null, count: 2, service: 'safe' },
+    ])
+    expect(commands('send alice @bob')).toMatchObject([{ groups: [], to: 'bob' }])
+    expect(commands('leave n2')).toEqual([{ do: 'leave host', hosts: [1] }])
+    expect(commands('leave alice orders')).toEqual([{ do: 'leave', client: 'alice', group: 'orders' }])
+    expect(commands('when n1 sends plan: kill n1')).toEqual([
+      { do: 'when', host: 0, event: 'sends', what: 'plan', then: { do: 'kill', hosts: [0], refused: true } },
+    ])
+    expect(commands('expect installs n1 <= 3')).toEqual([{ do: 'expect installs', host: 0, most: 3 }])
+    expect(commands('expect covered three-way merge')).toEqual([{ do: 'expect covered', mark: 'three-way merge' }])
+  })
+
+  test('comments and blank lines count as lines, and nothing else', () => {
+    expect(parseScenario('# a\n\nmembers 2\n  # b\nheal # c\n').map(step => step.line)).toEqual([3, 5])
+  })
+
+  test.each([
+    ['start n4', /n4/],
+    ['cut n1', /n1 > n2/],
+    ['drop kind=plans', /plans/],
+    ['drop what=plan', /what=plan/],
+    ['send alice orders service=best', /best/],
+    ['when n1 enters plan: heal', /operational/],
+    ['wait soon', /stable/],
+    ['slow n1 5', /time/],
+    ['frobnicate', /frobnicate/],
+    ['expect peace', /expect view/],
+    ['kill', /which members/],
+  ])('%s is refused with its line', (line, words) => {
+    expect(() => commands(line)).toThrow(ScenarioError)
+    expect(() => commands(line)).toThrow(/line 2/)
+    expect(() => commands(line)).toThrow(words)
+  })
+
+  test('the number of members comes first', () => {
+    expect(() => parseScenario('heal')).toThrow(/members/)
+  })
+})
