@@ -292,12 +292,14 @@ export class CellSlot implements LinkReceiver, QueueOwner {
 
   onItem(group: LinkGroup | null, item: QueuedItem): void {
     const { recorder } = this.options
+    const membership = group === null ? null : (this.memberships.get(group.name) ?? null)
     if (recorder !== null) {
       if (item.type === 'run') recorder.run(this.id!, item)
-      else if (item.type === 'view') recorder.view(this.id!, item)
-      else if (item.type === 'transitional') recorder.transitional(this.id!, item.group, item.view)
+      else if (item.type === 'view') {
+        if (membership?.linkGroup === null) recorder.joined(this.id!, item.group)
+        recorder.view(this.id!, item)
+      } else if (item.type === 'transitional') recorder.transitional(this.id!, item.group, item.view)
     }
-    const membership = group === null ? null : (this.memberships.get(group.name) ?? null)
     if (group !== null && membership === null) return
     if (group !== null && item.type === 'view' && membership!.linkGroup === null) {
       membership!.linkGroup = group
@@ -313,7 +315,6 @@ export class CellSlot implements LinkReceiver, QueueOwner {
   }
 
   onJoined(group: LinkGroup): void {
-    this.options.recorder?.joined(this.id!, group.name)
     const membership = this.memberships.get(group.name)
     if (membership === undefined) return
     membership.onFirstView(group)

@@ -59,7 +59,7 @@ class PortChannel implements Channel {
     if (this.closed) return
     this.flush()
     this.closed = true
-    this.port.postMessage(null)
+    this.port.postMessage(null, [])
     this.inbox = []
     // The other end closes the port when it has read the end; if it is gone, the port is closed already.
   }
@@ -99,7 +99,7 @@ class PortChannel implements Channel {
       this.port.postMessage(batch, [batch.buffer])
     }
     if (this.credit > 0) {
-      this.port.postMessage(this.credit)
+      this.port.postMessage(this.credit, [])
       this.credit = 0
     }
   }

@@ -116,7 +116,7 @@ class RingChannel implements Channel {
   }
 
   private ring(): void {
-    if (!this.portClosed) this.port.postMessage(0)
+    if (!this.portClosed) this.port.postMessage(0, [])
   }
 
   private fill(): void {

@@ -43,13 +43,12 @@ async function take(events: Events, enough: (taken: SessionEvent[]) => boolean):
 }
 
 async function takeMessages(events: Events, count: number): Promise<MessageEvent[]> {
-  const isMessage = (event: SessionEvent) => event.type === 'message'
   let seen = 0
   const all = await take(events, taken => {
     if (taken.at(-1)!.type === 'message') seen++
     return seen === count
   })
-  return all.filter(isMessage) as MessageEvent[]
+  return all.filter(event => event.type === 'message')
 }
 
 async function takeView(events: Events, wanted: (view: ViewEvent) => boolean): Promise<ViewEvent> {

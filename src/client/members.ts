@@ -33,8 +33,8 @@ export class MemberList {
   /** In the view's order. */
   members(): readonly SessionId[] {
     if (this.list !== null) return this.list
-    const chain: MemberList[] = []
-    let from: MemberList = this
+    const chain: MemberList[] = [this]
+    let from = this.previous!
     while (from.list === null) {
       chain.push(from)
       from = from.previous!

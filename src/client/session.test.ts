@@ -36,6 +36,24 @@ async function drain(
   }
 }
 
+function refuseAlice(): { code: string; words: string } {
+  return { code: 'name-in-use', words: 'alice is here already' }
+}
+
+/** Connects to something that answers a hello with these bytes, or with its end. */
+function answered(answer: Uint8Array | null, end: boolean): Promise<ClientSession> {
+  const openCell = async () => {
+    const [client, server] = createChannelPair()
+    server.onData = () => {
+      if (answer !== null) server.write([answer])
+      if (end) server.close()
+    }
+    server.resume()
+    return client
+  }
+  return ClientSession.open(openCell, { handshakeTimeoutMs: 20 })
+}
+
 describe('a session that loses its daemon', () => {
   test('eviction: queued events first, then the reason; unresolved sends say that their fate is unknown', async () => {
     const daemon = new FakeDaemon()
@@ -120,8 +138,7 @@ describe('a session that loses its daemon', () => {
 
 describe('handshake', () => {
   test('a refusal comes with its words', async () => {
-    const refuse = () => ({ code: 'name-in-use', words: 'alice is here already' })
-    await expect(open(new FakeDaemon({ refuse }), { name: 'alice' })).rejects.toMatchObject({
+    await expect(open(new FakeDaemon({ refuse: refuseAlice }), { name: 'alice' })).rejects.toMatchObject({
       code: 'name-in-use',
       message: expect.stringContaining('alice is here already'),
     })
@@ -129,19 +146,6 @@ describe('handshake', () => {
 
   test('an unknown version, garbage, silence and an end are told apart', async () => {
     await expect(open(new FakeDaemon({ version: 9 }))).rejects.toMatchObject({ code: 'protocol' })
-    const answered = (answer: Uint8Array | null, end: boolean) =>
-      ClientSession.open(
-        async () => {
-          const [client, server] = createChannelPair()
-          server.onData = () => {
-            if (answer !== null) server.write([answer])
-            if (end) server.close()
-          }
-          server.resume()
-          return client
-        },
-        { handshakeTimeoutMs: 20 },
-      )
     const http = new TextEncoder().encode('HTTP/1.1 400 Bad Request\r\n\r\n')
     await expect(answered(http, false)).rejects.toMatchObject({ code: 'protocol' })
     const early = encodeDaemonFrame({ kind: 'settled', place: { epoch: 1, ts: 1, rank: 0, index: 0 } })

@@ -54,7 +54,7 @@ async function run(task: WorkerTask): Promise<void> {
   }
   await receiving
   const report: WorkerReport = { worker: task.worker, received, disorder, bySender }
-  parentPort!.postMessage(report)
+  parentPort!.postMessage(report, [])
   await new Promise<void>(resolve => {
     parentPort!.once('message', () => resolve())
   })

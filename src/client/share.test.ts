@@ -156,9 +156,9 @@ describe('a ring channel', () => {
     const one = createRingChannel(here)
     const other = createRingChannel(there)
     one.resume()
-    let read = 0
+    const seen = { bytes: 0 }
     other.onData = chunk => {
-      read += chunk.length
+      seen.bytes += chunk.length
     }
     one.write([new Uint8Array(5000)])
     const drained = new Promise<void>(resolve => {
@@ -166,10 +166,10 @@ describe('a ring channel', () => {
     })
     one.wantDrain!()
     await new Promise(resolve => setImmediate(resolve))
-    expect([read, one.pending]).toEqual([0, 5000])
+    expect([seen.bytes, one.pending]).toEqual([0, 5000])
     other.resume()
     await drained
-    while (read < 5000) await new Promise(resolve => setImmediate(resolve))
+    while (seen.bytes < 5000) await new Promise(resolve => setImmediate(resolve))
     expect(one.pending).toBe(0)
     other.abort()
     await new Promise<void>(resolve => {
@@ -262,7 +262,7 @@ describe('a shared session', () => {
       const gone = new Promise(resolve => {
         thread.once('exit', resolve)
       })
-      thread.postMessage('close')
+      thread.postMessage('close', [])
       await gone
     }
     await owner.close()

@@ -169,6 +169,20 @@ function golden(fields: string): string {
   return fields.replaceAll(' ', '')
 }
 
+function everyByte(bytes: Uint8Array): number[] {
+  return Array.from({ length: bytes.length }, (_, i) => i)
+}
+
+function attempt(bytes: Uint8Array): void {
+  for (const decoder of [clientDecoder(), daemonDecoder()]) {
+    try {
+      decoder.push(bytes, [] as never[])
+    } catch (error) {
+      expect(error).toBeInstanceOf(ClientProtocolError)
+    }
+  }
+}
+
 describe('the client protocol', () => {
   test('every frame survives the way there, both directions', () => {
     const client = decode(clientDecoder(), clientBytes, [])
@@ -242,7 +256,6 @@ describe('the client protocol', () => {
   test('cuts anywhere change nothing', () => {
     const wholeClient = normal(decode(clientDecoder(), clientBytes, []))
     const wholeDaemon = normal(decode(daemonDecoder(), daemonBytes, []))
-    const everyByte = (bytes: Uint8Array) => Array.from({ length: bytes.length }, (_, i) => i)
     expect(normal(decode(clientDecoder(), clientBytes, everyByte(clientBytes)))).toEqual(wholeClient)
     expect(normal(decode(daemonDecoder(), daemonBytes, everyByte(daemonBytes)))).toEqual(wholeDaemon)
     fc.assert(
@@ -255,15 +268,6 @@ describe('the client protocol', () => {
   })
 
   test('garbage, flipped and missing bytes end in a ClientProtocolError or in well-formed frames, nothing else', () => {
-    const attempt = (bytes: Uint8Array) => {
-      for (const decoder of [clientDecoder(), daemonDecoder()]) {
-        try {
-          decoder.push(bytes, [] as never[])
-        } catch (error) {
-          expect(error).toBeInstanceOf(ClientProtocolError)
-        }
-      }
-    }
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), bytes => attempt(bytes)),
       { numRuns: 300 },
