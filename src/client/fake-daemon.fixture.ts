@@ -86,6 +86,7 @@ export class FakeDaemon {
       maxGroupNameBytes: 255,
       maxGroupsPerSession: 1024,
       maxDestinationGroups: 64,
+      maxInFlightBytes: 8 << 20,
       ...this.options.limits,
     }
   }

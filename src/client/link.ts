@@ -294,6 +294,7 @@ export class Link {
     this.greeting = frame
     this.welcomeBytes = this.decoder.firstFrameBytes
     Object.assign(this.decoder.limits, daemonStreamLimits(frame.limits.maxMessageBytes))
+    this.outbox.limit(frame.limits.maxInFlightBytes)
     this.onGreeted(null)
   }
 

@@ -63,6 +63,8 @@ interface SentSegment {
   readonly destination: Destination
   readonly firstSequence: number
   count: number
+  /** Of the whole frame. */
+  bytes: number
   waiters: ReceiptWaiter[] | null
 }
 
@@ -83,7 +85,7 @@ export interface OutboxOptions {
   readonly channel: Channel
   /** Shared by all cells of a session. */
   readonly sequences: SequenceCounter
-  readonly limitBytes: number
+  limitBytes: number
   readonly trace: boolean
   /** Called for every accepted message if a trace is recorded. */
   readonly onAccepted:
@@ -120,6 +122,8 @@ export class Outbox {
   private readonly delayed = new Deque<Delayed>()
   private readonly writers: { resolve(): void; reject(error: Error): void }[] = []
   private settledPlace: ClientPlace | null = null
+  /** Bytes of the segments in `sent`. */
+  private inFlight = 0
   private draining = false
   private ended: Error | null = null
 
@@ -130,9 +134,17 @@ export class Outbox {
     this.buffer = new WriteBuffer(options.channel)
   }
 
-  /** Bytes accepted and not yet taken by the channel. */
+  /** Bytes accepted and not yet seen in the order: in the pack, on their way, or waiting at the daemon. */
   get bytes(): number {
-    return this.buffer.bytes + this.channel.pending
+    return this.open === null ? this.inFlight : this.inFlight + this.buffer.at - this.openStart
+  }
+
+  /**
+   * What the daemon takes before the order must have moved. It then reads us at any time, and our acknowledgements
+   * never stand behind messages that wait for them.
+   */
+  limit(bytes: number): void {
+    this.options.limitBytes = Math.min(this.options.limitBytes, bytes)
   }
 
   /** First own sequence that is not yet delivered; 0 if none is under way. */
@@ -297,7 +309,7 @@ export class Outbox {
     buffer.at += headBytes
     this.openService = service
     this.openSelfDiscard = selfDiscard
-    const segment = { destination, firstSequence, count: 0, waiters: null }
+    const segment = { destination, firstSequence, count: 0, bytes: 0, waiters: null }
     this.open = segment
     this.last = segment
     return true
@@ -314,7 +326,13 @@ export class Outbox {
     const payloadBytes = buffer.at - this.openStart - this.headBytes
     const head = this.encodeHead(open, this.openService, this.openSelfDiscard, payloadBytes)
     buffer.slab.set(head, this.openStart)
-    this.sent.push(open)
+    this.push(open, this.headBytes + payloadBytes)
+  }
+
+  private push(segment: SentSegment, bytes: number): void {
+    segment.bytes = bytes
+    this.inFlight += bytes
+    this.sent.push(segment)
   }
 
   private encodeHead(
@@ -342,9 +360,9 @@ export class Outbox {
     selfDiscard: boolean,
     firstSequence: number,
   ): void {
-    const segment: SentSegment = { destination, firstSequence, count: 1, waiters: null }
+    const segment: SentSegment = { destination, firstSequence, count: 1, bytes: 0, waiters: null }
     this.last = segment
-    this.sent.push(segment)
+    this.push(segment, SEGMENT_HEAD_BYTES + destination.encoded.length + 4 + data.length)
     const head = this.encodeHead(segment, service, selfDiscard, 4 + data.length)
     const bytes = new Uint8Array(head.length + 4 + data.length)
     bytes.set(head)
@@ -372,10 +390,10 @@ export class Outbox {
     this.sequences.last += count
     this.acceptedThrough = this.sequences.last
     waiter.sequence = firstSequence
-    const segment: SentSegment = { destination, firstSequence, count, waiters: [waiter] }
-    this.sent.push(segment)
+    const segment: SentSegment = { destination, firstSequence, count, bytes: 0, waiters: [waiter] }
     let payloadBytes = 0
     for (const slice of payload) payloadBytes += slice.length
+    this.push(segment, SEGMENT_HEAD_BYTES + destination.encoded.length + payloadBytes)
     this.buffer.copy(this.encodeHead(segment, service, selfDiscard, payloadBytes))
     for (const slice of payload) this.buffer.append(slice)
     const { onAccepted } = this.options
@@ -424,6 +442,8 @@ export class Outbox {
     const segment = this.sent.peek()
     if (segment === undefined || segment.firstSequence !== firstSequence) return false
     this.sent.shift()
+    this.inFlight -= segment.bytes
+    this.onDrain()
     this.deliveredThrough = segment.firstSequence + segment.count - 1
     this.unsettled.push({ place, from: segment.firstSequence, through: this.deliveredThrough })
     // A settled fact may have run ahead of what is delivered here.

@@ -331,6 +331,7 @@ function readWelcome(reader: FieldReader): WelcomeFrame {
     maxGroupNameBytes: reader.u32('max group name bytes'),
     maxGroupsPerSession: reader.u32('max groups per session'),
     maxDestinationGroups: reader.u32('max destination groups'),
+    maxInFlightBytes: reader.u32('max in flight bytes'),
   }
   const count = reader.elements('cells', 10, FIELD_LIMITS.cells)
   const cells = []

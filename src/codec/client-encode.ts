@@ -201,7 +201,7 @@ function writeWelcome(writer: FieldWriter, frame: WelcomeFrame): void {
   writer.text(frame.session).text(frame.daemon).text(frame.cluster).text(frame.cell)
   const limits = frame.limits
   writer.u32(limits.maxMessageBytes).u32(limits.maxGroupNameBytes)
-  writer.u32(limits.maxGroupsPerSession).u32(limits.maxDestinationGroups)
+  writer.u32(limits.maxGroupsPerSession).u32(limits.maxDestinationGroups).u32(limits.maxInFlightBytes)
   writer.u32(frame.cells.length)
   for (const cell of frame.cells) writer.text(cell.name).texts(cell.patterns).texts(cell.endpoints)
 }

@@ -55,6 +55,7 @@ const fromDaemon: DaemonControlFrame[] = [
       maxGroupNameBytes: 255,
       maxGroupsPerSession: 100,
       maxDestinationGroups: 64,
+      maxInFlightBytes: 8 << 20,
     },
     cells: [
       { name: 'main', patterns: [], endpoints: ['unix:/run/x'] },

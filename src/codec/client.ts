@@ -130,6 +130,8 @@ export interface ClientLimits {
   readonly maxGroupsPerSession: number
   /** Groups in the destination of one message. */
   readonly maxDestinationGroups: number
+  /** Bytes of segments that a client may have sent and not yet seen in the order: so the daemon need never stop reading. */
+  readonly maxInFlightBytes: number
 }
 
 /** A cell of the daemon's node: which groups it orders and where its clients connect. */

@@ -2,6 +2,7 @@ import { crc32 as zlibCrc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Frame } from '../core/frames.ts'
+import type { MessagesHead } from '../groups/types.ts'
 import { crc32 } from '../lib/crc32.ts'
 import { KINDS, type Slices } from './envelope.ts'
 import { CodecError } from './error.ts'
@@ -80,18 +81,16 @@ describe('nothing is copied', () => {
     const frames = [1, 2].map(() => decoder.decode(encoder.encode(FIXED_FRAMES['data'] as Frame)))
     const [first, second] = frames as [Frame & { kind: 'data' }, Frame & { kind: 'data' }]
     expect(second.configuration).toBe(first.configuration)
-    const destination = (frame: Frame & { kind: 'data' }): unknown =>
-      (frame.segments[1]?.head as { destination: unknown }).destination
-    expect(destination(second)).toBe(destination(first))
-    expect(destination(second)).toEqual({ to: 'groups', groups: ['orders', 'заказы'] })
+    const [one, two] = [first, second].map(frame => frame.segments[1]?.head as MessagesHead)
+    expect(two?.destination).toBe(one?.destination)
+    expect(two?.destination).toEqual({ to: 'groups', groups: ['orders', 'заказы'] })
   })
 
   test('headers of thousands of segments outgrow a slab', () => {
-    const open = (session: number): object => ({ kind: 'open', session, name: 'x'.repeat(200) })
     const segments = Array.from({ length: 3000 }, (_, i) => ({
       safe: false,
       more: false,
-      head: open(i),
+      head: { kind: 'open', session: i, name: 'x'.repeat(200) },
       bytes: 33,
       body: [Uint8Array.of(i)],
     }))

@@ -22,6 +22,7 @@ export class Connection {
   acknowledged = 0
   /** When it began to lag; null while it keeps up. Renewed only once it has caught up. */
   laggingSince: number | null = null
+  warned = false
   /** Joins and leaves under way: group → request. */
   readonly joining: Map<string, number> = new Map()
   readonly leaving: Map<string, number> = new Map()

@@ -101,7 +101,6 @@ export class CellRuntime implements Steppable {
       describeCells: options.describeCells,
       status: options.status,
       wake,
-      room: () => this.cell.room,
     })
   }
 

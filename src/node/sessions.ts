@@ -45,12 +45,13 @@ export interface SessionServerOptions {
   readonly status: () => Promise<string>
   /** Something waits for a step. */
   readonly wake: () => void
-  /** Bytes the cell still takes; ≤ 0: stop reading from clients. */
-  readonly room: () => number
 }
 
 /** A client that connects and says nothing is let go after this. */
 const handshakeMs = 5000
+
+/** Packs under way when the window closes. */
+const intakeSlack = 1024 * 1024
 
 const acceptedMessages = counterIndex('cell.accepted.messages')
 const acceptedBytes = counterIndex('cell.accepted.bytes')
@@ -65,7 +66,6 @@ export class SessionServer {
   /** Connections with input, or that closed. */
   private ready: Set<Connection> = new Set()
   private readonly handshakes: Set<Connection> = new Set()
-  private paused = false
   private sessionCounter = 0
   private leaving = false
 
@@ -88,20 +88,16 @@ export class SessionServer {
     }
   }
 
-  /** Carries out what clients sent, in turns of one chunk each, as long as the cell takes it. */
+  /** Carries out what clients sent, in turns of one chunk each. */
   intake(now: number): void {
-    if (this.paused && this.options.room() > this.options.limits.queueBytes / 2) this.setPaused(false)
-    while (this.ready.size > 0 && !this.paused) {
+    while (this.ready.size > 0) {
       const round = this.ready
       this.ready = new Set()
       for (const connection of round) {
         this.takeChunk(connection, now)
         if (connection.hasInput) this.ready.add(connection)
       }
-      if (this.options.room() <= 0) this.setPaused(true)
     }
-    // Those who closed are let go even while nothing is read.
-    if (this.paused) for (const connection of this.ready) if (connection.stage === 'closed') this.closed(connection)
   }
 
   /** An event of the group layer, in order. */
@@ -115,7 +111,7 @@ export class SessionServer {
     const connection = this.bySession.get(session)
     if (connection === undefined) return
     for (const slice of body) connection.intake -= slice.length
-    if (connection.intake <= this.options.limits.clientIntakeBytes / 2 && !this.paused) connection.setReading(true)
+    if (connection.intake <= this.options.limits.clientIntakeBytes) connection.setReading(true)
   }
 
   /** Time passed: handshakes that are late, clients that lag. @returns whether credit must be held. */
@@ -128,9 +124,8 @@ export class SessionServer {
   }
 
   nextDeadline(): number {
-    let next = this.slow.nextDeadline()
+    const next = this.slow.nextDeadline()
     for (const connection of this.handshakes) return Math.min(next, connection.since + handshakeMs)
-    if (this.ready.size > 0 && !this.paused) next = 0
     return next
   }
 
@@ -169,12 +164,6 @@ export class SessionServer {
     let bytes = 0
     for (const connection of this.bySession.values()) bytes += connection.outstanding
     return bytes
-  }
-
-  private setPaused(paused: boolean): void {
-    this.paused = paused
-    if (paused) this.options.counters.count('cell.intake.pauses')
-    for (const connection of this.connections) connection.setReading(!paused)
   }
 
   private takeChunk(connection: Connection, now: number): void {
@@ -281,12 +270,14 @@ export class SessionServer {
   }
 
   private clientLimits(): ClientLimits {
-    const { messageBytes, groupNameBytes, groupsPerSession, destinationGroups } = this.options.limits
+    const { messageBytes, groupNameBytes, groupsPerSession, destinationGroups, clientIntakeBytes } =
+      this.options.limits
     return {
       maxMessageBytes: messageBytes,
       maxGroupNameBytes: groupNameBytes,
       maxGroupsPerSession: groupsPerSession,
       maxDestinationGroups: destinationGroups,
+      maxInFlightBytes: clientIntakeBytes,
     }
   }
 
@@ -321,8 +312,11 @@ export class SessionServer {
     counters.add(acceptedMessages, count)
     counters.add(acceptedBytes, bytes)
     connection.intake += bytes
-    if (connection.intake > limits.clientIntakeBytes) {
+    // The library keeps within its window and one message, so that its acknowledgements are always read. Who does not
+    // is no longer read, and has only itself to hold up.
+    if (connection.intake > limits.clientIntakeBytes + limits.messageBytes + intakeSlack) {
       counters.count('cell.limits.clientIntakeBytes')
+      counters.count('cell.intake.pauses')
       connection.setReading(false)
     }
   }

@@ -9,6 +9,9 @@ import type { SlowClientPolicy } from '../config/config.ts'
 import type { NodeLimits } from '../config/limits.ts'
 import type { Connection } from './connection.ts'
 
+/** A large message, or a burst, takes a moment to read: that alone is no reason for words. */
+const warnAfterMs = 200
+
 export class SlowClients {
   private readonly limits: NodeLimits
   private readonly policy: SlowClientPolicy
@@ -72,7 +75,12 @@ export class SlowClients {
   private begin(connection: Connection, now: number): void {
     if (connection.laggingSince !== null) return
     connection.laggingSince = now
+    connection.warned = false
     this.lagging.add(connection)
+  }
+
+  private warn(connection: Connection): void {
+    connection.warned = true
     const { outstanding, id } = connection
     this.counters.count('cell.sessions.warned')
     this.counters.count('cell.limits.clientQueueBytes')
@@ -88,6 +96,7 @@ export class SlowClients {
   private judge(connection: Connection, now: number, evict: (c: Connection, words: string) => void): void {
     const slowForMs = now - (connection.laggingSince ?? now)
     const { outstanding } = connection
+    if (!connection.warned && slowForMs >= Math.min(warnAfterMs, this.policy.seconds * 250)) this.warn(connection)
     const reason =
       outstanding > this.policy.bytes ? 'bytes' : slowForMs >= this.policy.seconds * 1000 ? 'seconds' : null
     if (reason === null) return

@@ -15,12 +15,31 @@ import {
 import { type Report, some } from './report.ts'
 
 export function checkFates(history: GroupHistory, report: Report): void {
+  /** By message and group: an answer that was found true. Most answers repeat one. */
+  const sound = new Map<number, FateRecord>()
   for (const fate of history.fates) {
-    checkMembers(history, report, fate)
-    checkTruth(history, report, fate)
+    const key = (fate.group + 1) * history.messages.length + fate.message.index
+    const known = sound.get(key)
+    if (!known || !sameAnswer(known, fate)) {
+      const before = report.total
+      checkMembers(history, report, fate)
+      checkTruth(history, report, fate)
+      if (report.total === before) sound.set(key, fate)
+    }
+    checkAsker(history, report, fate)
     checkUnknown(history, report, fate)
   }
   checkAgreement(history, report)
+}
+
+function sameAnswer(one: FateRecord, other: FateRecord): boolean {
+  const [a, b] = [one.line, other.line]
+  return (
+    a.view === b.view &&
+    a.position === b.position &&
+    sameList(a.received, b.received) &&
+    sameList(a.unknown, b.unknown)
+  )
 }
 
 function tell(history: GroupHistory, fate: FateRecord): string {
@@ -45,12 +64,7 @@ function checkMembers(history: GroupHistory, report: Report, fate: FateRecord): 
     }
     return
   }
-  const ordinal = history.sessions[fate.session]!.received.get(message.index)
   const view = history.view(fate.group, line.view)
-  if (ordinal !== undefined && message.groups?.includes(fate.group) && wasMember(history, fate, ordinal)) {
-    const stay = view?.stays.get(fate.session)
-    if (!stay || ordinal < stay.from || ordinal >= stay.to) broken('it received the message in another view')
-  }
   // Nobody may have lived to be shown the view of a message: then its members are not known here.
   if (!view) return
   const strangers = all.filter(member => !view.nameSet.has(member))
@@ -59,35 +73,40 @@ function checkMembers(history: GroupHistory, report: Report, fate: FateRecord): 
   if (missing.length > 0) broken(`${some(missing)} of the view is neither received nor unknown`)
 }
 
-/** True if the session was in some view of the group when it received its n-th message. */
-function wasMember(history: GroupHistory, fate: FateRecord, ordinal: number): boolean {
-  return history.sessions[fate.session]!.stays.some(
-    stay => stay.view.group === fate.group && ordinal >= stay.from && ordinal < stay.to,
-  )
-}
-
-/** Whoever is in `received` has the message in its trace; whoever asks, having received it itself, knows that much. */
+/** Whoever is in `received` has the message in its trace. */
 function checkTruth(history: GroupHistory, report: Report, fate: FateRecord): void {
   const { line, message } = fate
-  const asker = history.sessions[fate.session]!
   for (const member of line.received) {
     const session = history.session(member)
     // One that left no trace at all cannot testify.
     if (!session || session.lines.length === 0) continue
     if (session.received.has(message.index) || discards(message, session.index)) continue
     const what = `${tell(history, fate)} that ${member} received it, which is false`
-    report.add('Fates true', what, [asker.name, member], [message.name])
+    report.add('Fates true', what, [history.sessions[fate.session]!.name, member], [message.name])
   }
+}
+
+/** Whoever asks, having received the message itself, is told of the view it received it in, and that it did. */
+function checkAsker(history: GroupHistory, report: Report, fate: FateRecord): void {
+  const { line, message } = fate
+  const asker = history.sessions[fate.session]!
+  const ordinal = asker.received.get(message.index)
+  if (ordinal === undefined || fate.group < 0) return
   const stay = stayAt(history, fate)
-  if (
-    asker.received.has(message.index) &&
-    line.unknown.includes(asker.name) &&
-    stay &&
-    stay.ending !== 'left'
-  ) {
+  const inView = stay !== undefined && ordinal >= stay.from && ordinal < stay.to
+  if (!inView && message.groups?.includes(fate.group) && wasMember(asker, fate.group, ordinal)) {
+    const what = `${tell(history, fate)}: it received the message in another view`
+    report.add('Fates members', what, [asker.name], [message.name])
+  }
+  if (stay && stay.ending !== 'left' && line.unknown.length > 0 && line.unknown.includes(asker.name)) {
     const what = `${tell(history, fate)} that it is not known to have received it itself`
     report.add('Fates unknown', what, [asker.name], [message.name])
   }
+}
+
+/** True if the session was in some view of the group when it received its n-th message. */
+function wasMember(session: SessionRecord, group: number, ordinal: number): boolean {
+  return session.stays.some(stay => stay.view.group === group && ordinal >= stay.from && ordinal < stay.to)
 }
 
 function stayAt(history: GroupHistory, fate: FateRecord): Stay | undefined {
@@ -102,45 +121,66 @@ function stayAt(history: GroupHistory, fate: FateRecord): Stay | undefined {
  * transitional signal, by the next point, for the change of configuration may have settled it.
  */
 function checkAgreement(history: GroupHistory, report: Report): void {
-  const points = new Map<string, number>()
+  const ways = new Ways()
   const settled = new Map<number, FateRecord>()
-  const rest: { fate: FateRecord; beyond: number[] }[] = []
+  const rest: { fate: FateRecord; way: readonly number[]; at: number }[] = []
   for (const fate of history.fates) {
     const stay = stayAt(history, fate)
     if (!stay || !fate.stay || fate.stay.session !== fate.session) continue
-    const root = `${fate.message.index}/${fate.group}/${stay.view.index}`
-    const way = wayFrom(points, root, stay)
+    const way = ways.from(stay)
     let at = networksUntil(stay, fate.stay)
     if (at < 0) continue
     if (fate.signalled) at++
     const point = way[at]
     if (point === undefined) continue
-    const first = settled.get(point)
+    const key = fate.message.index * MAX_POINTS + point
+    const first = settled.get(key)
     if (first) compare(history, report, first, fate)
-    else settled.set(point, fate)
-    rest.push({ fate, beyond: way.slice(at + 1) })
+    else settled.set(key, fate)
+    if (at + 1 < way.length) rest.push({ fate, way, at })
   }
-  for (const { fate, beyond } of rest) {
-    for (const point of beyond) {
-      const other = settled.get(point)
+  for (const { fate, way, at } of rest) {
+    for (let beyond = at + 1; beyond < way.length; beyond++) {
+      const other = settled.get(fate.message.index * MAX_POINTS + way[beyond]!)
       if (other) compare(history, report, other, fate)
     }
   }
 }
 
-/** Points of a session's way from a stay on, numbered so that equal ways have equal numbers. */
-function wayFrom(points: Map<string, number>, root: string, stay: Stay): number[] {
-  const number = (key: string): number => {
-    let point = points.get(key)
-    if (point === undefined) points.set(key, (point = points.size))
+/** Bounds the number of points, so that a message and a point make one number. */
+const MAX_POINTS = 0x100_0000
+
+/** The points of sessions' ways, numbered so that equal ways have equal numbers. */
+class Ways {
+  private readonly known: Map<Stay, number[]> = new Map()
+  /** By view: the point where ways from it begin. */
+  private readonly roots: Map<number, number> = new Map()
+  /** By point, by view and origin: the next point. */
+  private readonly next: Map<number, number>[] = []
+
+  from(stay: Stay): readonly number[] {
+    let way = this.known.get(stay)
+    if (way) return way
+    way = [this.point(this.roots, stay.view.index)]
+    for (let next = stay.next; next; next = next.next) {
+      if (next.view.cause !== 'network') continue
+      const origin = next.view.originOf.get(next.session) ?? -1
+      way.push(this.point(this.next[way.at(-1)!]!, next.view.index * 0x1_0000 + origin + 1))
+    }
+    this.known.set(stay, way)
+    return way
+  }
+
+  private point(branches: Map<number, number>, branch: number): number {
+    let point = branches.get(branch)
+    if (point === undefined) {
+      point = this.next.length
+      if (point >= MAX_POINTS) throw new RangeError(`more than ${MAX_POINTS} different ways of sessions`)
+      this.next.push(new Map())
+      branches.set(branch, point)
+    }
     return point
   }
-  const way = [number(root)]
-  for (let next = stay.next; next; next = next.next) {
-    if (next.view.cause !== 'network') continue
-    way.push(number(`${way.at(-1)}>${next.view.index}/${next.view.originOf.get(next.session) ?? -1}`))
-  }
-  return way
 }
 
 /** How many network views lie between two stays of one membership; −1 if the one does not lead to the other. */
@@ -170,9 +210,15 @@ function compare(history: GroupHistory, report: Report, one: FateRecord, other: 
   report.add('Fates agree', what, [a, b], [one.message.name])
 }
 
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
 function sameMembers(a: readonly string[], b: readonly string[]): boolean {
   if (a.length !== b.length) return false
-  if (a.every((member, index) => member === b[index])) return true
+  if (sameList(a, b)) return true
   const set = new Set(a)
   return b.every(member => set.has(member))
 }

@@ -78,10 +78,6 @@ function demandedInView(
     const later = beforeSignal.slice(at + 1)
     if (later.some(one => other.messages.indexOf(one) > place)) breaks.push('Groups prefix')
   }
-  if (message.service === 'safe' && others.some(other => before(other).includes(message.index))) {
-    const lives = stay.ending === 'end' && history.options.drained && history.alive(session)
-    if (stay.ending === 'view' || stay.ending === 'left' || lives) breaks.push('Groups safe')
-  }
   const run = session.stays
     .filter(one => one.run === stay.run && one.view.group === stay.view.group)
     .flatMap(one => one.messages)
@@ -90,6 +86,20 @@ function demandedInView(
   const earlier = run.some(one => one.sequence < message.sequence)
   if (earlier && run.some(one => one.sequence > message.sequence)) breaks.push('Groups fifo')
   return breaks
+}
+
+/** A view, which the session need not have been shown, in which somebody received it as safe, before any signal. */
+function demandedAsSafe(history: GroupHistory, session: SessionRecord, message: MessageRecord): boolean {
+  if (message.service !== 'safe') return false
+  return history.views.some(view => {
+    if (!view.members.includes(session.index)) return false
+    const claims = (one: Stay): boolean =>
+      one.session !== session.index && before(one).includes(message.index)
+    if (![...view.stays.values()].some(claims)) return false
+    const own = view.stays.get(session.index)
+    if (own?.ending === 'view' || own?.ending === 'left') return true
+    return (own === undefined || own.ending === 'end') && history.options.drained && history.alive(session)
+  })
 }
 
 /** A later message whose sender had received this one in a view that the two sessions shared. */
@@ -145,6 +155,7 @@ function drop(specimen: Specimen, random: Random): Mutation | null {
   for (const stay of session.stays) {
     if (stay.messages.includes(message.index)) breaks.push(...demandedInView(history, session, stay, message))
   }
+  if (demandedAsSafe(history, session, message)) breaks.push('Groups safe')
   if (demandedAsCause(session, message)) breaks.push('Groups causal')
   if (demandedOfSelf(history, session, message)) breaks.push('Groups self-delivery')
   const told = history.fates.some(fate => fate.message === message && fate.line.received.includes(line.p))

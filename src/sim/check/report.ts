@@ -21,7 +21,11 @@ export class Report {
   /** All violations found, reported or not, by property. */
   readonly counts: Map<string, number> = new Map()
 
+  /** All violations found, reported or not. */
+  total = 0
+
   add(property: string, what: string, processes: readonly string[], messages: readonly string[] = []): void {
+    this.total++
     const count = (this.counts.get(property) ?? 0) + 1
     this.counts.set(property, count)
     if (count <= MAX_PER_PROPERTY) this.violations.push({ property, what, processes, messages })
