@@ -177,7 +177,7 @@ export interface GroupSummary {
 }
 
 export interface SessionOptions {
-  /** First part of the session's id; default `client`. */
+  /** First part of the session's id, unique at its daemon; by default the daemon makes one up. */
   readonly name?: string
   /** Refuse to talk to a daemon of another cluster; default: any. */
   readonly cluster?: string
@@ -185,7 +185,7 @@ export interface SessionOptions {
   readonly cell?: string
   /** Default service of sends; default `agreed`. */
   readonly service?: Service
-  /** Bytes that may wait to be sent before `trySend` returns 0; default 4 MiB. */
+  /** Bytes that may be under way, accepted and not seen in the order, before `trySend` returns 0; default 4 MiB, and never more than the daemon allows. */
   readonly sendBufferBytes?: number
   /** Bytes of events that may wait in one iterator's queue before reading stops; default 16 MiB. */
   readonly queueBytes?: number

@@ -95,7 +95,7 @@ function pack(what: Uint8Array | string): number {
   const outbox = new Outbox({
     channel,
     sequences: { last: 0 },
-    limitBytes: 4 << 20,
+    limitBytes: 1 << 30,
     trace: false,
     onAccepted: null,
     onWork() {},

@@ -73,7 +73,9 @@ class MemoryChannel implements Channel {
   }
 
   private wake(): void {
-    if (this.scheduled || this.closed || (this.paused && !this.peerClosed)) return
+    if (this.scheduled || this.closed) return
+    // The other end's close is seen by a paused reader too, but only after what came before it.
+    if (this.paused && !(this.peerClosed && this.inbox.length === 0)) return
     this.scheduled = true
     this.schedule(this.deliverTask)
   }

@@ -131,7 +131,7 @@ export class FakeDaemon {
       return null
     }
     const number = ++this.lastNumber
-    const id = `${frame.name}@fake#00.${number}`
+    const id = `${frame.name || `client${number}`}@fake#00.${number}`
     const cell = this.options.cell ?? 'main'
     const session: FakeSession = {
       id,

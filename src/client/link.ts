@@ -282,8 +282,7 @@ export class Link {
   private handshake(frame: DaemonFrame): void {
     if (this.onGreeted === null) return
     if (frame.kind === 'refused') {
-      const code: ErrorCode = isErrorCode(frame.code) ? frame.code : 'refused'
-      return this.onGreeted(new AnasaziError(code, frame.words))
+      return this.onGreeted(errorOf(frame.code, frame.words, null))
     }
     if (frame.kind !== 'welcome') {
       return this.onGreeted(new AnasaziError('protocol', `The daemon began with a '${frame.kind}' frame.`))
@@ -487,8 +486,16 @@ export class Link {
   }
 }
 
+/** Names that the group layer of a daemon has for things of the catalogue. */
+const ALIASES: Readonly<Record<string, ErrorCode>> = {
+  'bad-group': 'bad-group-name',
+  'message-too-large': 'too-large',
+  'no-session': 'closed',
+  'not-member': 'not-a-member',
+}
+
 function errorOf(code: string, words: string, retryable: boolean | null): AnasaziError {
-  const known: ErrorCode = isErrorCode(code) ? code : 'bad-response'
-  const particulars = known === code ? words : `${code}: ${words}`
+  const known: ErrorCode = isErrorCode(code) ? code : (ALIASES[code] ?? 'refused')
+  const particulars = known === 'refused' ? `${code}: ${words}` : words
   return new AnasaziError(known, particulars, retryable === null ? {} : { retryable })
 }

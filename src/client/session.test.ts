@@ -123,13 +123,13 @@ describe('a session that loses its daemon', () => {
     expect(receipt.view).toBe(group.view.view)
     expect(session.progress).toMatchObject({ accepted: 2, delivered: 2 })
     expect(lines.map(line => `${line.p === before ? 'old' : 'new'} ${line.e}`)).toEqual([
-      'old view',
       'old join',
+      'old view',
       'old send',
       'old closed',
       'new send',
-      'new view',
       'new join',
+      'new view',
       'new receive',
     ])
     await session.close()

@@ -57,7 +57,6 @@ export type ShareFunction = (session: ClientSession, options: ShareOptions) => S
 export type OpenCell = (cell: CellDescription | null) => Promise<Channel>
 
 export class ClientSession implements Session, SlotOwner, QueueOwner {
-  readonly name: string
   readonly sequences: SequenceCounter = { last: 0 }
   blocked = false
   ending = false
@@ -85,11 +84,10 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
     this.options = options
     this.openCell = openCell
     this.shareFunction = shareFunction
-    this.name = options.name ?? 'client'
     const queueBytes = options.queueBytes ?? DEFAULT_QUEUE_BYTES
     const clock = options.clock ?? (() => BigInt(Math.round(performance.now() * 1e6)))
     this.slotOptions = {
-      name: this.name,
+      name: options.name ?? '',
       cluster: options.cluster ?? '',
       service: options.service ?? 'agreed',
       sendBufferBytes: options.sendBufferBytes ?? DEFAULT_SEND_BUFFER_BYTES,
@@ -113,6 +111,10 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
     session.cells = link.welcome.cells
     session.welcome()
     return session
+  }
+
+  get name(): string {
+    return this.id.slice(0, this.id.lastIndexOf('@'))
   }
 
   get id(): SessionId {

@@ -228,6 +228,26 @@ describe('a shared session', () => {
     await owner.close()
   })
 
+  test('a thread that dies takes nobody with it', async () => {
+    const daemon = new FakeDaemon()
+    const owner = await openFake(daemon)
+    const task: WorkerTask = { handle: owner.share(), worker: 0, group: 'orders', send: 1, receive: 1000 }
+    const doomed = new Worker(script, {
+      workerData: task,
+      transferList: [task.handle.port as unknown as import('node:worker_threads').MessagePort],
+    })
+    const survivor = await attach(owner.share())
+    const events = survivor.events()
+    for await (const event of events) if (event.type === 'message') break
+    await doomed.terminate()
+    const group = await survivor.join('orders')
+    const receipt = await group.send('alive')
+    expect((await receipt.settled).received).toEqual([owner.id])
+    expect(await takeTexts(survivor, 1)).toEqual(['alive'])
+    await survivor.close()
+    await owner.close()
+  })
+
   test('four workers send and receive at the same time: order, completeness, and hardly a doorbell', async () => {
     const daemon = new FakeDaemon()
     const owner = await openFake(daemon)

@@ -138,7 +138,7 @@ function writeStreamPlan(writer: Writer, stream: StreamPlan): void {
   writer.u64(stream.upTo, 'up to')
   writer.u64OrInfinity(stream.clock, 'clock')
   writer.u64OrInfinity(stream.received, 'received')
-  writer.u64OrInfinity(stream.consumed, 'consumed')
+  writer.u64(stream.consumed, 'consumed')
   writeMember(writer, stream.supplier)
 }
 
@@ -147,7 +147,7 @@ function readStreamPlan(reader: Reader): StreamPlan {
     upTo: reader.u64('up to'),
     clock: reader.u64OrInfinity('clock'),
     received: reader.u64OrInfinity('received'),
-    consumed: reader.u64OrInfinity('consumed'),
+    consumed: reader.u64('consumed'),
     supplier: readMember(reader, 'supplier'),
   }
 }

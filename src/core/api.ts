@@ -83,7 +83,7 @@ export type CellEvent =
       /** The regular configuration that it closes. */
       readonly of: Configuration
       readonly members: readonly MemberId[]
-      /** By rank in `of`: the highest `consumed` known of a member that is lost; Infinity for those who come along. */
+      /** By rank in `of`: the highest `consumed` known to anyone who comes along; the same for all of them. */
       readonly consumed: readonly number[]
     }
   /** A whole segment, fragments joined. `sender` is the member whose stream it came in. */

@@ -62,7 +62,8 @@ function planStream(rank: number, ownerComes: boolean, reports: readonly Report[
     upTo,
     clock: infinite ? Number.POSITIVE_INFINITY : clock,
     received: ownerComes ? Number.POSITIVE_INFINITY : received,
-    consumed: ownerComes ? Number.POSITIVE_INFINITY : consumed,
+    // Also of those who come: what one of T has used already to tell a fate, all of T must know.
+    consumed,
     supplier: longest.member,
   }
 }

@@ -179,8 +179,7 @@ function fetch(state: CellState, phase: Recovering, now: number): void {
     if (rank === state.ordering.rank) return
     if (wanted.received !== Number.POSITIVE_INFINITY)
       stream.received = Math.max(stream.received, wanted.received)
-    if (wanted.consumed !== Number.POSITIVE_INFINITY)
-      stream.consumed = Math.max(stream.consumed, wanted.consumed)
+    stream.consumed = Math.max(stream.consumed, wanted.consumed)
   })
   phase.recovered = true
   phase.retryAt = now + retryMs(state)

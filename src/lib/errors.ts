@@ -12,10 +12,14 @@ export interface ErrorEntry {
 export type ErrorCode =
   | 'aborted'
   | 'already-consumed'
+  | 'already-member'
   | 'bad-address'
   | 'bad-argument'
+  | 'bad-destination'
   | 'bad-group-name'
   | 'bad-member'
+  | 'bad-message'
+  | 'bad-name'
   | 'bad-position'
   | 'bad-response'
   | 'closed'
@@ -24,6 +28,8 @@ export type ErrorCode =
   | 'daemon-leaving'
   | 'evicted'
   | 'fate-expired'
+  | 'fate-no-view'
+  | 'fate-not-yet'
   | 'fate-unknown'
   | 'handshake-timeout'
   | 'internal'
@@ -48,6 +54,11 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorEntry>> = {
     advice: 'Use one loop for each of session.events() and group.events(), and pass the events on yourself.',
     retryable: false,
   },
+  'already-member': {
+    sentence: 'The session is a member of this group already, or is joining it.',
+    advice: 'Use the group that the first join gave.',
+    retryable: false,
+  },
   'bad-address': {
     sentence: 'The address cannot be understood.',
     advice: 'Write unix:/path/to/socket or tcp://host:port.',
@@ -58,6 +69,11 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorEntry>> = {
     advice: 'See the message for the argument and what would be right.',
     retryable: false,
   },
+  'bad-destination': {
+    sentence: 'The message has no acceptable destination.',
+    advice: 'Name one or more groups, each once, or the id of a session.',
+    retryable: false,
+  },
   'bad-group-name': {
     sentence: 'The group name is not acceptable.',
     advice: 'Use 1 to 255 bytes of UTF-8.',
@@ -66,6 +82,16 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorEntry>> = {
   'bad-member': {
     sentence: 'This is not the id of a session.',
     advice: 'Take the id from a view or from the sender of a message.',
+    retryable: false,
+  },
+  'bad-message': {
+    sentence: 'Count, sequence and payload of a segment do not fit together.',
+    advice: 'This is a fault of the client library; please report it.',
+    retryable: false,
+  },
+  'bad-name': {
+    sentence: 'The name of the session is not acceptable.',
+    advice: 'The message says what a name may consist of.',
     retryable: false,
   },
   'bad-position': {
@@ -107,6 +133,16 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorEntry>> = {
     sentence: 'The daemon no longer knows the fate of so old a message.',
     advice: 'Ask earlier, or raise the history of fates in the configuration.',
     retryable: false,
+  },
+  'fate-no-view': {
+    sentence: 'The group had no members at this position.',
+    advice: 'Ask with the group in which the message was received.',
+    retryable: false,
+  },
+  'fate-not-yet': {
+    sentence: 'Nothing has been delivered at this position yet.',
+    advice: 'Ask once the message has been received.',
+    retryable: true,
   },
   'fate-unknown': {
     sentence:

@@ -4,6 +4,8 @@ import {
   discards,
   type GroupHistory,
   type MessageRecord,
+  RECEIVED,
+  SENT,
   type SessionRecord,
   sentKey,
   type Stay,
@@ -21,16 +23,14 @@ export function checkGroupOrder(history: GroupHistory, report: Report): void {
     if (message.sends > 0 && message.sender >= 0)
       graph.add(messages + message.index, message.index, message.sender)
   }
-  for (const steps of history.steps) {
+  for (let session = 0; session < history.steps.length; session++) {
+    const steps = history.steps[session]!
     let last = -1
     for (const step of steps) {
-      const node =
-        step.kind === 'receive'
-          ? step.index
-          : step.kind === 'send'
-            ? messages + step.index
-            : 2 * messages + step.index
-      if (last >= 0) graph.add(last, node, step.session)
+      const kind = step & 3
+      const index = step >>> 2
+      const node = kind === RECEIVED ? index : kind === SENT ? messages + index : 2 * messages + index
+      if (last >= 0) graph.add(last, node, session)
       last = node
     }
   }
@@ -157,11 +157,8 @@ export function checkPrefixes(history: GroupHistory, report: Report): void {
     const longestFirst = [...view.stays.values()].sort((a, b) => b.messages.length - a.messages.length)
     const distinct: Stay[] = []
     for (const stay of longestFirst) {
-      // One that had its signal later is asked for more than the other.
-      if (
-        distinct.some(other => untilSignal(stay) <= untilSignal(other) && prefix(history, stay, other, false))
-      )
-        continue
+      // Two, because what one of them discarded itself only the other can testify to.
+      if (distinct.filter(other => covers(history, other, stay)).length >= 2) continue
       for (const other of distinct) {
         gap(history, report, other, stay)
         gap(history, report, stay, other)
@@ -169,6 +166,11 @@ export function checkPrefixes(history: GroupHistory, report: Report): void {
       distinct.push(stay)
     }
   }
+}
+
+/** True if a stay saw only the beginning of what another saw, and not more of it before the signal. */
+function covers(history: GroupHistory, long: Stay, short: Stay): boolean {
+  return untilSignal(short) <= untilSignal(long) && prefix(history, short, long, false)
 }
 
 /** Number of a stay's messages that came before any transitional signal. */
@@ -244,7 +246,7 @@ function everyMember(
 export function checkFifo(history: GroupHistory, report: Report): void {
   for (const session of history.sessions) {
     const last = new Map<number, MessageRecord>()
-    for (const { message } of session.receptions) {
+    for (const message of session.receptions) {
       const before = last.get(message.sender)
       if (before && !(message.sequence > before.sequence)) {
         const what = `${session.name} receives ${message.name} after ${before.name} of the same sender`
@@ -288,7 +290,7 @@ function checkGaps(history: GroupHistory, report: Report, session: SessionRecord
 export function checkGroupCausality(history: GroupHistory, report: Report): void {
   for (const session of history.sessions) {
     const pointers = new Map<Stay, Map<number, number>>()
-    session.receptions.forEach(({ message }, ordinal) => {
+    session.receptions.forEach((message, ordinal) => {
       if (message.sender === session.index) return
       for (const { stay, count } of message.knowledge) {
         const own = stay.view.stays.get(session.index)

@@ -70,19 +70,14 @@ export interface MessageRecord {
   position: string | null
 }
 
-export interface Reception {
-  readonly message: MessageRecord
-  /** −1: private. */
-  readonly group: number
-}
-
 export interface SessionRecord {
   readonly index: number
   readonly name: string
   /** The daemon's id, from the session's. */
   readonly daemon: string
   readonly lines: ClientTraceLine[]
-  readonly receptions: Reception[]
+  /** Messages, as it received them. */
+  readonly receptions: MessageRecord[]
   /** By message: its ordinal among the receptions. */
   readonly received: Map<number, number>
   closed: boolean
@@ -104,12 +99,10 @@ export interface FateRecord {
   readonly signalled: boolean
 }
 
-/** Edges of the one order, collected session by session: nodes are messages, sendings, views. */
-export interface Step {
-  readonly session: number
-  readonly kind: 'receive' | 'send' | 'view'
-  readonly index: number
-}
+/** What a session did that has a place in the one order, packed as `index * 4 + kind`. */
+export const RECEIVED = 0
+export const SENT = 1
+export const SHOWN = 2
 
 export interface GroupHistory {
   readonly options: GroupOptions
@@ -118,7 +111,8 @@ export interface GroupHistory {
   readonly messages: readonly MessageRecord[]
   readonly views: readonly ViewRecord[]
   readonly fates: readonly FateRecord[]
-  readonly steps: readonly (readonly Step[])[]
+  /** By session. */
+  readonly steps: readonly (readonly number[])[]
   /** By sender × groups + group: its messages to that group, in order. */
   readonly sentTo: ReadonlyMap<number, readonly MessageRecord[]>
   view(group: number, id: string): ViewRecord | undefined

@@ -9,9 +9,11 @@ import {
   type GroupTrace,
   type MessageRecord,
   parsePosition,
+  RECEIVED,
+  SENT,
+  SHOWN,
   type SessionRecord,
   type Stay,
-  type Step,
   type ViewRecord,
 } from './groups-trace.ts'
 import type { Names, Report } from './report.ts'
@@ -38,7 +40,7 @@ export class GroupWalk implements GroupHistory {
   readonly messages: readonly MessageRecord[]
   readonly views: ViewRecord[] = []
   readonly fates: FateRecord[] = []
-  readonly steps: Step[][] = []
+  readonly steps: number[][] = []
   readonly sentTo: ReadonlyMap<number, readonly MessageRecord[]>
   private readonly trace: GroupTrace
   private readonly report: Report
@@ -93,7 +95,7 @@ export class GroupWalk implements GroupHistory {
     this.memberships = new Map()
     this.lastPosition = null
     this.gone = new Set()
-    const steps: Step[] = []
+    const steps: number[] = []
     this.steps.push(steps)
     for (const line of session.lines) {
       if (session.closed) {
@@ -169,7 +171,7 @@ export class GroupWalk implements GroupHistory {
     stay.beforeSignal = stay.messages.length
   }
 
-  private receive(session: SessionRecord, line: Line<'receive'>, steps: Step[]): void {
+  private receive(session: SessionRecord, line: Line<'receive'>, steps: number[]): void {
     const message = this.trace.message(line.m)
     if (session.received.has(message.index)) {
       this.violate('Groups once', session, `receives ${message.name} twice`, message)
@@ -177,8 +179,8 @@ export class GroupWalk implements GroupHistory {
     }
     session.received.set(message.index, session.receptions.length)
     const group = line.group === undefined ? -1 : this.groups.index(line.group)
-    session.receptions.push({ message, group })
-    steps.push({ session: session.index, kind: 'receive', index: message.index })
+    session.receptions.push(message)
+    steps.push(message.index * 4 + RECEIVED)
     this.position(session, line, message)
     this.origin(session, line, message)
     if (this.gone.has(message.sender)) {
@@ -264,7 +266,7 @@ export class GroupWalk implements GroupHistory {
     this.lastPosition = place
   }
 
-  private send(session: SessionRecord, line: Line<'send'>, steps: Step[]): void {
+  private send(session: SessionRecord, line: Line<'send'>, steps: number[]): void {
     const message = this.trace.message(line.m)
     if (message.sender !== session.index) {
       this.violate('Groups sent', session, `sends ${message.name}, an id that is not its own`, message)
@@ -278,7 +280,7 @@ export class GroupWalk implements GroupHistory {
       )
       return
     }
-    steps.push({ session: session.index, kind: 'send', index: message.index })
+    steps.push(message.index * 4 + SENT)
     const all = this.memberships.size <= MAX_KNOWLEDGE
     const groups = all ? this.memberships.keys() : message.groups!
     for (const group of groups) {
@@ -293,7 +295,7 @@ export class GroupWalk implements GroupHistory {
     }
   }
 
-  private show(session: SessionRecord, line: Line<'view'>, steps: Step[]): void {
+  private show(session: SessionRecord, line: Line<'view'>, steps: number[]): void {
     const group = this.groups.index(line.group)
     const membership = this.membership(group)
     const view = this.record(session, group, line)
@@ -312,7 +314,7 @@ export class GroupWalk implements GroupHistory {
       this.violate('Groups view', session, `is shown view ${line.id} of ${line.group} twice`)
       return
     }
-    steps.push({ session: session.index, kind: 'view', index: view.index })
+    steps.push(view.index * 4 + SHOWN)
     const before = membership.stay
     const signalled = before !== null && before.signalled && view.cause !== 'network'
     const stay: Stay = {

@@ -105,10 +105,10 @@ function demandedAsSafe(history: GroupHistory, session: SessionRecord, message: 
 /** A later message whose sender had received this one in a view that the two sessions shared. */
 function demandedAsCause(session: SessionRecord, message: MessageRecord): boolean {
   const ordinal = session.received.get(message.index)!
-  return session.receptions.slice(ordinal + 1).some((reception, index) => {
-    if (reception.message.sender === session.index) return false
+  return session.receptions.slice(ordinal + 1).some((later, index) => {
+    if (later.sender === session.index) return false
     const at = ordinal + 1 + index
-    return reception.message.knowledge.some(({ stay, count }) => {
+    return later.knowledge.some(({ stay, count }) => {
       const own = stay.view.stays.get(session.index)
       if (!own || at < own.from || at >= own.to) return false
       return stay.messages.slice(0, count).includes(message.index)
