@@ -97,7 +97,7 @@ export type CellEvent =
   | { readonly type: 'delivered'; readonly ts: number }
   /** A segment of ours got its place in the order. */
   | { readonly type: 'originate'; readonly place: Place; readonly segment: Segment }
-  /** `consumed` facts of members moved: by rank, the newest heard. They may run ahead of what we have delivered. */
+  /** `consumed` facts of members moved: by rank, the highest that is covered by what has been delivered. */
   | { readonly type: 'consumed'; readonly byRank: readonly number[] }
   /** Typed reasons, for operators. */
   | { readonly type: 'suspect'; readonly member: MemberId; readonly reason: LossReason }

@@ -107,6 +107,7 @@ export interface StreamState {
   readonly newest: ClockPair
   /** Highest `received` heard from this member. */
   readonly received: number
+  /** Highest `consumed` of this member that the sender has used. */
   readonly consumed: number
   /** An earlier Plan, merged before a Recovered, made this clock ∞: an obligation. */
   readonly infinite: boolean

@@ -23,7 +23,10 @@ export class Stream {
   newest: ClockPair = nothing
   received = 0
   credit = 0
+  /** Highest `consumed` fact of this member that may be used here: see `useConsumed`. */
   consumed = 0
+  private consumedHeard = 0
+  private consumedWaiting = 0
   /** A Plan that we merged made this clock ∞. */
   infinite = false
   /** Bytes of the frames held. */
@@ -66,7 +69,18 @@ export class Stream {
     this.count(facts.clock, facts.seq)
     if (facts.received > this.received) this.received = facts.received
     if (facts.credit > this.credit) this.credit = facts.credit
-    if (facts.consumed > this.consumed) this.consumed = facts.consumed
+    if (facts.consumed > this.consumedHeard) this.consumedHeard = facts.consumed
+  }
+
+  /**
+   * A `consumed` fact X leaves out sessions whose disconnect has a place ≤ X: who has not delivered that disconnect
+   * would take X for their word too. So X counts only once everything with ts ≤ X has been delivered here. The first
+   * fact that must wait is kept until it counts, lest newer ones, always a little ahead, replace it for ever.
+   */
+  useConsumed(delivered: number): void {
+    if (this.consumedHeard <= delivered) this.consumed = Math.max(this.consumed, this.consumedHeard)
+    if (this.consumedWaiting <= this.consumed) this.consumedWaiting = this.consumedHeard
+    if (this.consumedWaiting <= delivered) this.consumed = Math.max(this.consumed, this.consumedWaiting)
   }
 
   /** Merges a pair; it counts only once the stream is held contiguously up to its seq. */

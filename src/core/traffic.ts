@@ -64,7 +64,10 @@ function tellConsumed(state: CellState): void {
   const { ordering } = state
   ordering.own.consumed = Math.max(ordering.own.consumed, ordering.consumed)
   let sum = 0
-  for (const stream of ordering.streams) sum += stream.consumed
+  for (const stream of ordering.streams) {
+    stream.useConsumed(state.deliveredTs)
+    sum += stream.consumed
+  }
   if (sum === state.consumedSum) return
   state.consumedSum = sum
   state.events.push({ type: 'consumed', byRank: ordering.streams.map(stream => stream.consumed) })

@@ -11,8 +11,8 @@ import { EventLog, type RecordedEvent } from '../admin/events.ts'
 import type { StatusDocument } from '../admin/status.ts'
 import type { Session, SessionOptions } from '../client/api.ts'
 import type { Channel } from '../client/channel.ts'
-import { defaultListenAddress, monotonicNanoseconds } from '../client/channel-socket.ts'
-import { ClientSession } from '../client/session.ts'
+import { defaultListenAddress } from '../client/channel-socket.ts'
+import { openSession } from '../client/connect.ts'
 import type { CellDescription } from '../codec/client.ts'
 import type { CellConfig, Config } from '../config/config.ts'
 import { defaultConfig } from '../config/config.ts'
@@ -99,10 +99,7 @@ export class Node {
 
   /** A session in this process, with the same behaviour as over a socket. */
   session(options: SessionOptions = {}): Promise<Session> {
-    return ClientSession.open(async description => this.cell(description?.name ?? null).connect(), {
-      clock: monotonicNanoseconds,
-      ...options,
-    })
+    return openSession(async description => this.cell(description?.name ?? null).connect(), options)
   }
 
   /** The cell that orders a group; null if no pattern matches. */

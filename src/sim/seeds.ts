@@ -86,13 +86,17 @@ function ask(worker: Worker, task: Task): Promise<RunResult | string> {
   return new Promise(resolve => {
     const finish = (outcome: RunResult | string): void => {
       clearTimeout(timer)
-      worker.removeAllListeners()
+      worker.off('message', finish)
+      worker.off('error', onError)
+      worker.off('exit', onExit)
       resolve(outcome)
     }
+    const onError = (error: Error): void => finish(error.stack ?? error.message)
+    const onExit = (code: number): void => finish(`thread ended with ${code}`)
     const timer = setTimeout(() => finish(`no result after ${STUCK_MS / 1000} s`), STUCK_MS)
-    worker.once('message', (result: RunResult) => finish(result))
-    worker.once('error', (error: Error) => finish(error.stack ?? error.message))
-    worker.once('exit', code => finish(`thread ended with ${code}`))
+    worker.on('message', finish)
+    worker.on('error', onError)
+    worker.on('exit', onExit)
     worker.postMessage(task)
   })
 }

@@ -1,105 +1,118 @@
 /** A laboratory: real daemons as processes of this machine, with their traces; for the demonstration and for tests. */
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { createWriteStream, existsSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { connect, type Session, type SessionOptions } from '../../client/index.ts'
+import { Program, type ProgramOptions } from './program.ts'
 
 export interface LabOptions {
   /** Names of the daemons. */
   readonly names: readonly string[]
-  /** More of a cell's configuration, as YAML indented by four spaces. */
-  readonly cell?: string
+  /** More of the cell's configuration, as YAML indented by four spaces. */
+  readonly cell?: string | ((name: string) => string)
+  /** More of the configuration as such, as YAML: `cluster: x`. */
+  readonly top?: (name: string) => string
   /** Record traces of daemons and sessions; default true. */
   readonly trace?: boolean
+  /** Clients may also connect over TCP, on loopback; default false. */
+  readonly tcp?: boolean
   /** Prefix of the command that starts a daemon, such as `['ip', 'netns', 'exec', 'h1']`. */
   readonly within?: (name: string) => readonly string[]
   /** Where a daemon listens for its peers; default: a free port on loopback. */
   readonly address?: (name: string) => string
+  /** Where one daemon finds another: something between them, such as a relay; default: where the other listens. */
+  readonly route?: (from: string, to: string, address: string) => Promise<string>
 }
 
-interface Running {
-  readonly process: ChildProcess
-  readonly ended: Promise<void>
-  log: string
-}
+/** Lines of a session's trace are written so many characters at a time. */
+const TRACE_CHUNK = 1 << 16
 
 export class Lab {
   readonly directory: string = mkdtempSync(join(tmpdir(), 'anasazi-'))
   readonly names: readonly string[]
+  /** Where each daemon listens for its peers, by name. */
+  readonly addresses: Map<string, string> = new Map()
   private readonly options: LabOptions
-  private readonly daemons = new Map<string, Running>()
-  private readonly traces = new Set<string>()
+  private readonly daemons = new Map<string, Program>()
+  private readonly programs = new Set<Program>()
+  private readonly ports = new Map<string, number>()
+  /** Files of daemons and sessions, each with what is not written yet. */
+  private readonly traces = new Map<string, string>()
   private incarnation = 0
+  private readonly onExit = (): void => {
+    for (const each of [...this.daemons.values(), ...this.programs]) each.signal('SIGKILL')
+  }
 
   private constructor(options: LabOptions) {
     this.options = options
     this.names = options.names
+    process.once('exit', this.onExit)
   }
 
-  /** Writes the configuration that all daemons share; starts none. */
+  /** Writes the configurations of all daemons; starts none. */
   static async create(options: LabOptions): Promise<Lab> {
     const lab = new Lab(options)
-    const peers: string[] = []
     for (const name of options.names) {
-      const address = options.address?.(name) ?? `127.0.0.1:${await freePort()}`
-      peers.push(`      ${name}: ${address}`)
+      lab.addresses.set(name, options.address?.(name) ?? `127.0.0.1:${await freePort()}`)
+      if (options.tcp === true) lab.ports.set(name, await freePort())
     }
-    const lines = ['cells:', '  main:', '    peers:', ...peers]
-    if (options.cell !== undefined) lines.push(options.cell)
-    writeFileSync(lab.configuration, `${lines.join('\n')}\n`)
+    for (const name of options.names) await lab.configure(name)
     return lab
   }
 
-  get configuration(): string {
-    return join(this.directory, 'anasazi.yaml')
+  /** The configuration file of a daemon. */
+  configuration(name: string): string {
+    return join(this.directory, `${name}.yaml`)
   }
 
   /** The daemon's address for clients. */
   url(name: string): string {
-    return `unix:${join(this.directory, name, 'main.sock')}`
+    return `unix:${this.socket(name)}`
   }
 
-  /** Files that hold what daemons and sessions recorded. */
+  /** Path of the daemon's socket for clients. */
+  socket(name: string): string {
+    return join(this.directory, name, 'main.sock')
+  }
+
+  /** Port of the daemon for clients, on loopback; 0 if the lab was made without. */
+  port(name: string): number {
+    return this.ports.get(name) ?? 0
+  }
+
+  /** Files that hold what daemons and sessions recorded so far. */
   get traceFiles(): string[] {
-    return [...this.traces].filter(file => existsSync(file))
+    for (const file of this.traces.keys()) this.flush(file)
+    return [...this.traces.keys()].filter(file => existsSync(file))
   }
 
-  /** What a daemon wrote to its log so far. */
+  /** What a daemon wrote to its log so far; of one that was ended, the whole. */
   log(name: string): string {
-    return this.daemons.get(name)?.log ?? ''
+    return this.daemons.get(name)?.errors ?? ''
   }
 
-  pid(name: string): number {
-    return this.daemons.get(name)?.process.pid ?? 0
+  daemon(name: string): Program {
+    const daemon = this.daemons.get(name)
+    if (daemon === undefined) throw new Error(`daemon ${name} was not started`)
+    return daemon
   }
 
   /** Starts a daemon, and waits until clients can connect. */
   async start(name: string): Promise<void> {
-    const args = [program(), 'daemon', '--config', this.configuration, '--name', name]
-    args.push('--runtime', join(this.directory, name))
-    if (this.options.trace !== false) {
-      const file = join(this.directory, `${name}.${++this.incarnation}.ndjson`)
-      this.traces.add(file)
-      args.push('--trace', file)
-    }
-    const [command, ...before] = [...(this.options.within?.(name) ?? []), process.execPath]
-    const child = spawn(command as string, [...before, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
-    const ended = new Promise<void>(resolve => child.once('exit', () => resolve()))
-    const running: Running = { process: child, ended, log: '' }
-    this.daemons.set(name, running)
-    await new Promise<void>((resolve, reject) => {
-      child.once('error', reject)
-      child.stderr?.on('data', (chunk: Buffer) => {
-        running.log += chunk.toString()
-        if (running.log.includes('"started; ')) resolve()
-      })
-      void ended.then(() => reject(new Error(`daemon ${name} ended: ${running.log}`)))
-    })
+    const args = this.daemonArguments(name)
+    if (this.options.trace !== false) args.push('--trace', this.traceFile(name))
+    const daemon = new Program(args, { within: this.options.within?.(name) ?? [] })
+    this.daemons.set(name, daemon)
+    await daemon.untilError('"started; ')
+  }
+
+  /** What starts a daemon, after the name of the program. */
+  daemonArguments(name: string): string[] {
+    const runtime = join(this.directory, name)
+    return ['daemon', '--config', this.configuration(name), '--name', name, '--runtime', runtime]
   }
 
   /** Starts all of them. */
@@ -108,38 +121,90 @@ export class Lab {
   }
 
   signal(name: string, signal: NodeJS.Signals): void {
-    this.daemons.get(name)?.process.kill(signal)
+    this.daemons.get(name)?.signal(signal)
   }
 
   /** Sends a signal that ends the daemon, and waits for the end. */
   async end(name: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    const running = this.daemons.get(name)
-    if (running === undefined) return
-    this.daemons.delete(name)
-    running.process.kill(signal)
-    await running.ended
+    const daemon = this.daemons.get(name)
+    if (daemon === undefined) return
+    daemon.signal(signal)
+    await daemon.ended
+  }
+
+  /** Lets all daemons leave in order. */
+  async endAll(): Promise<void> {
+    for (const name of this.names) await this.end(name, 'SIGTERM')
   }
 
   /** A session at a daemon; what it sees is recorded in a file of its own. */
   async session(at: string, name: string, options: SessionOptions = {}): Promise<Session> {
     if (this.options.trace === false) return connect(this.url(at), { name, ...options })
-    const file = join(this.directory, `${name}.${++this.incarnation}.ndjson`)
-    this.traces.add(file)
-    const out = createWriteStream(file)
-    return connect(this.url(at), { name, trace: line => void out.write(`${JSON.stringify(line)}\n`), ...options })
+    const file = this.traceFile(name)
+    const trace = (line: object): void => {
+      const text = `${this.traces.get(file)}${JSON.stringify(line)}\n`
+      this.traces.set(file, text)
+      if (text.length > TRACE_CHUNK) this.flush(file)
+    }
+    return connect(this.url(at), { name, trace, ...options })
+  }
+
+  /** The command-line program at a daemon: `['join', '--json', 'orders']`. Its trace is recorded if it takes part. */
+  command(at: string, args: readonly string[], options: ProgramOptions = {}): Program {
+    const all = [...args, '--connect', this.url(at)]
+    const name = `${args[0] ?? ''}-${at}`
+    const takesPart = args[0] === 'join' || args[0] === 'send'
+    if (takesPart && this.options.trace !== false) all.push('--trace', this.traceFile(name))
+    return this.run(all, options)
+  }
+
+  /** Any run of the program; ended with the lab. */
+  run(args: readonly string[], options: ProgramOptions = {}): Program {
+    const started = new Program(args, options)
+    this.programs.add(started)
+    return started
+  }
+
+  /** A path for a file that goes with the lab. */
+  file(name: string): string {
+    return join(this.directory, name)
   }
 
   /** Ends what still runs, and removes all files unless told to keep them. */
   async close(keep: boolean = false): Promise<void> {
-    await Promise.all([...this.daemons.keys()].map(name => this.end(name, 'SIGKILL')))
+    process.removeListener('exit', this.onExit)
+    const running = [...this.daemons.values(), ...this.programs]
+    this.onExit()
+    await Promise.all(running.map(each => each.ended))
     if (!keep) await rm(this.directory, { recursive: true, force: true })
   }
-}
 
-/** The built command-line program: a plain Node cannot run TypeScript. */
-export function program(): string {
-  const beside = fileURLToPath(new URL('../main.js', import.meta.url))
-  return existsSync(beside) ? beside : fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
+  private async configure(name: string): Promise<void> {
+    const { cell, top, route, tcp } = this.options
+    const lines = ['cells:', '  main:', '    peers:']
+    for (const [peer, address] of this.addresses) {
+      const seen = peer === name || route === undefined ? address : await route(name, peer, address)
+      lines.push(`      ${peer}: ${seen}`)
+    }
+    if (tcp === true) lines.push('    clients:', `      tcp: 127.0.0.1:${this.port(name)}`)
+    const more = typeof cell === 'function' ? cell(name) : cell
+    if (more !== undefined && more !== '') lines.push(more)
+    if (top !== undefined) lines.unshift(top(name))
+    writeFileSync(this.configuration(name), `${lines.join('\n')}\n`)
+  }
+
+  private traceFile(of: string): string {
+    const file = this.file(`${of}.${++this.incarnation}.ndjson`)
+    this.traces.set(file, '')
+    return file
+  }
+
+  private flush(file: string): void {
+    const text = this.traces.get(file)
+    if (text === undefined || text === '') return
+    appendFileSync(file, text)
+    this.traces.set(file, '')
+  }
 }
 
 export function freePort(): Promise<number> {

@@ -149,8 +149,9 @@ function prefix(history: GroupHistory, short: Stay, long: Stay, whole: boolean):
 }
 
 /**
- * Before the transitional signal nobody misses anything that anyone received earlier in that view: what a session that
- * was killed, evicted or cut off has seen is a prefix.
+ * Before the transitional signal nobody misses anything of a member that anyone received earlier in that view: what a
+ * session that was killed, evicted or cut off has seen is a prefix. (Those who only send to the group may be lost
+ * without a signal, if no member is.)
  */
 export function checkPrefixes(history: GroupHistory, report: Report): void {
   for (const view of history.views) {
@@ -195,6 +196,7 @@ function gap(history: GroupHistory, report: Report, witness: Stay, stay: Stay): 
   for (let i = 0; i < last; i++) {
     const message = history.messages[witness.messages[i]!]!
     if (q.received.has(message.index) || discards(message, q.index)) continue
+    if (!stay.view.memberSet.has(message.sender)) continue
     const later = history.messages[after]!.name
     const what = `${p.name} receives ${message.name} before ${later}; ${q.name} receives ${later} before any transitional signal, but never ${message.name}`
     report.add('Groups prefix', what, [p.name, q.name], [message.name, later])
@@ -258,28 +260,57 @@ export function checkFifo(history: GroupHistory, report: Report): void {
   }
 }
 
+/** The last message of a sender that arrived, in a stay of one run. */
+interface Arrival {
+  ordinal: number
+  epoch: number
+  /** True: its sender has been a member ever since. */
+  member: boolean
+}
+
+/**
+ * Between two messages of a sender none is missing if nothing can have come between sender and receiver meanwhile: the
+ * two were sent in one configuration, or both were members of the view all the time. (A view may outlive a configuration
+ * that brought it nothing new, and somebody who only sends to it may have been elsewhere for a while.)
+ */
 function checkGaps(history: GroupHistory, report: Report, session: SessionRecord): void {
-  /** By run × sender: the ordinal of the last message that arrived. */
-  const last = new Map<number, number>()
+  /** By run × sender. */
+  const last = new Map<number, Arrival>()
   for (const stay of session.stays) {
+    const key = (sender: number): number => stay.run * history.sessions.length + sender
+    for (const left of stay.view.left) {
+      const arrival = last.get(key(left))
+      if (arrival) arrival.member = false
+    }
     for (const index of stay.messages) {
       const message = history.messages[index]!
       const at = message.groups?.indexOf(stay.view.group) ?? -1
       if (at < 0) continue
       const ordinal = message.ordinals[at]!
-      const key = stay.run * history.sessions.length + message.sender
-      const before = last.get(key)
-      last.set(key, ordinal)
-      if (before === undefined || ordinal <= before + 1) continue
-      const sent = history.sentTo.get(sentKey(message.sender, stay.view.group))!
-      for (let i = before + 1; i < ordinal; i++) {
-        const missing = sent[i]!
-        // Out of order is another matter: it was received, at another time.
-        if (discards(missing, session.index) || session.received.has(missing.index)) continue
-        const what = `${session.name} receives ${sent[before]!.name} and ${message.name} of one sender in ${history.groups.name(stay.view.group)}, but not ${missing.name} between them`
-        report.add('Groups fifo', what, [session.name], [missing.name, message.name])
-      }
+      const before = last.get(key(message.sender))
+      last.set(key(message.sender), { ordinal, epoch: message.epoch, member: stay.view.memberSet.has(message.sender) })
+      if (!before || (before.epoch !== message.epoch && !before.member)) continue
+      missingBetween(history, report, session, stay.view.group, message, before.ordinal, ordinal)
     }
+  }
+}
+
+function missingBetween(
+  history: GroupHistory,
+  report: Report,
+  session: SessionRecord,
+  group: number,
+  message: MessageRecord,
+  from: number,
+  to: number,
+): void {
+  const sent = history.sentTo.get(sentKey(message.sender, group))!
+  for (let i = from + 1; i < to; i++) {
+    const missing = sent[i]!
+    // Out of order is another matter: it was received, at another time.
+    if (discards(missing, session.index) || session.received.has(missing.index)) continue
+    const what = `${session.name} receives ${sent[from]!.name} and ${message.name} of one sender in ${history.groups.name(group)}, but not ${missing.name} between them`
+    report.add('Groups fifo', what, [session.name], [missing.name, message.name])
   }
 }
 

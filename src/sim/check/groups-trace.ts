@@ -13,6 +13,7 @@ export interface ViewRecord {
   readonly nameSet: ReadonlySet<string>
   /** Sessions, in the order of the view. */
   readonly members: readonly number[]
+  readonly memberSet: ReadonlySet<number>
   readonly cause: 'join' | 'leave' | 'disconnect' | 'network'
   readonly origins: readonly { readonly view: string | null; readonly members: readonly string[] }[]
   /** By session: its origin. */
@@ -68,6 +69,10 @@ export interface MessageRecord {
   sends: number
   knowledge: Knowledge[]
   position: string | null
+  /** Of the configuration that its position names; −1 if nobody received it. */
+  epoch: number
+  /** Who received it, if it is private. */
+  addressee: number
 }
 
 export interface SessionRecord {
@@ -177,6 +182,8 @@ export class GroupTrace {
         sends: 0,
         knowledge: [],
         position: null,
+        epoch: -1,
+        addressee: -1,
       }
       this.messages.push(message)
     }

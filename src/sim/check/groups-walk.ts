@@ -247,7 +247,9 @@ export class GroupWalk implements GroupHistory {
   private position(session: SessionRecord, line: Line<'receive'>, message: MessageRecord): void {
     if (message.position === null) {
       message.position = line.position
-      this.positions.set(message.index, parsePosition(line.position))
+      const place = parsePosition(line.position)
+      this.positions.set(message.index, place)
+      message.epoch = place?.[0] ?? -1
     } else if (message.position !== line.position) {
       const what = `receives ${message.name} at ${line.position}, others at ${message.position}`
       this.violate('Groups position', session, what, message)
@@ -420,6 +422,7 @@ export class GroupWalk implements GroupHistory {
       names: line.members,
       nameSet: new Set(line.members),
       members,
+      memberSet: new Set(members),
       cause: line.cause,
       origins: line.origins,
       originOf,
