@@ -71,10 +71,7 @@ const chambers: Readonly<Record<string, Room>> = {
 const PUBLIC = /^src\/(index|client\/index|node\/index)\.ts$/
 
 /** Files that may import each other: what they hold is one thing, cut for reading. */
-const CIRCLES: readonly (readonly string[])[] = [
-  // Every phase of membership can become another one.
-  ['src/core/gather.ts', 'src/core/recover.ts', 'src/core/install.ts'],
-]
+const CIRCLES: readonly (readonly string[])[] = []
 
 /** Notes to oneself, which belong elsewhere. Spelled so that this file holds none. */
 const MARKS = /\b(TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b/

@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Group, MessageFate, ViewEvent } from '../client/index.ts'
 import { AnasaziError } from '../lib/errors.ts'
-import { verifyTraces } from '../sim/check/verify.ts'
 import { verdictText } from './commands/verify.ts'
 import { Lab } from './lab/lab.ts'
 import { Observer } from './lab/observer.ts'
@@ -48,7 +47,9 @@ class Demo {
   }
 
   async run(): Promise<boolean> {
-    const lines = readFileSync(new URL('../../LICENSE', import.meta.url), 'utf8').split('\n').filter(line => line !== '')
+    const lines = readFileSync(new URL('../../LICENSE', import.meta.url), 'utf8')
+      .split('\n')
+      .filter(line => line !== '')
     this.title('Three daemons, two members each, two groups')
     await this.lab.startAll()
     for (const [name, daemon] of places) await this.enter(name, daemon)
@@ -65,7 +66,9 @@ class Demo {
     await this.everybody(4)
     this.say(`the survivors have a new view ${Math.round(performance.now() - killedAt)} ms after the kill`)
     await Promise.all(senders)
-    this.say(`erin lost her daemon: ${this.unknown} of her sends rejected with "fate unknown", none with "failed"`)
+    this.say(
+      `erin lost her daemon: ${this.unknown} of her sends rejected with "fate unknown", none with "failed"`,
+    )
 
     this.title('n3 comes back: a new incarnation, new members, one merged view')
     await this.lab.start('n3')
@@ -77,11 +80,14 @@ class Demo {
     const agreed = this.compare()
     for (const observer of this.members.values()) if (observer.ended === null) await observer.session.close()
     for (const name of this.lab.names) await this.lab.end(name, 'SIGTERM')
+    const { verifyTraces } = await import('../sim/check/verify.ts')
     const result = await verifyTraces(this.lab.traceFiles)
     this.write(`${verdictText(result, this.paint)}`)
     const good = agreed && result.violations.length === 0
     const seconds = ((performance.now() - this.startedAt) / 1000).toFixed(1)
-    this.write(`${this.paint(good ? 'green' : 'red', good ? 'all of it held' : 'NOT all of it held')} (${seconds} s)\n`)
+    this.write(
+      `${this.paint(good ? 'green' : 'red', good ? 'all of it held' : 'NOT all of it held')} (${seconds} s)\n`,
+    )
     return good
   }
 
@@ -136,7 +142,9 @@ class Demo {
     const fates: [string, MessageFate][] = [['alice', await receipt.settled]]
     for (const name of ['dave', 'frank2']) {
       const [other] = await this.member(name).join(groups[0])
-      await this.member(name).until(() => this.member(name).messages.some(m => m.position === receipt.position))
+      await this.member(name).until(() =>
+        this.member(name).messages.some(m => m.position === receipt.position),
+      )
       fates.push([name, await (other as Group).fate(receipt.position)])
     }
     this.say(`alice's receipt: position ${receipt.position} in view ${shortId(receipt.view ?? '')}`)
@@ -152,7 +160,9 @@ class Demo {
     const stayed = ['alice', 'bob', 'carol', 'dave'].map(name => this.member(name))
     const digests = new Set(stayed.map(observer => observer.digest()))
     for (const observer of stayed) {
-      this.say(`${observer.session.name.padEnd(6)} ${observer.messages.length} messages, order ${observer.digest()}`)
+      this.say(
+        `${observer.session.name.padEnd(6)} ${observer.messages.length} messages, order ${observer.digest()}`,
+      )
     }
     // Who died saw a prefix of what the survivors saw, but for what only its own side delivered.
     for (const name of ['erin', 'frank']) {
@@ -170,7 +180,8 @@ class Demo {
     // One member tells for all: they see the same.
     if (session.name !== 'alice' || view.group !== groups[0]) return
     const names = view.members.map(id => id.slice(0, id.indexOf('@'))).join(' ')
-    const origins = view.origins.length > 1 ? `, from ${view.origins.map(o => o.members.length).join(' + ')}` : ''
+    const origins =
+      view.origins.length > 1 ? `, from ${view.origins.map(o => o.members.length).join(' + ')}` : ''
     this.step('cyan', `view of ${view.group} (${view.cause}${origins}): ${names}`)
   }
 

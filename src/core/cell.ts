@@ -8,7 +8,7 @@ import { InvariantError } from '../lib/assert.ts'
 import type { CellApi, CellEvent, CellLoad, CellOptions, Outgoing, PhaseName } from './api.ts'
 import { sameConfiguration } from './configuration.ts'
 import type { Frame, MembershipFrame, OrderingFrame } from './frames.ts'
-import { becomeGather, discontent, gatherDeadline, gatherTurn, retarget } from './gather.ts'
+import { discontent, gatherDeadline, gatherTurn, retarget } from './gather.ts'
 import { checkInvariants } from './invariants.ts'
 import {
   heartbeatTurn,
@@ -19,6 +19,7 @@ import {
   sawConfiguration,
   tellPeerChanges,
 } from './liveness.ts'
+import { becomeGather, becomeLeft } from './phases.ts'
 import {
   fetchProgress,
   installBy,
@@ -250,8 +251,7 @@ export class Cell implements CellApi {
     // Twice: one may be lost, and silence costs the others a whole suspicion.
     state.send(null, 'control', leavingHeartbeat(state))
     state.send(null, 'control', leavingHeartbeat(state))
-    state.phase = { name: 'left' }
-    state.events.push({ type: 'phase', phase: 'left', why: 'asked to leave' })
+    becomeLeft(state, 'asked to leave')
   }
 
   private findDeadline(now: number): number {

@@ -3,31 +3,12 @@
 import { configurationId, digestMembers, sameMembers } from './configuration.ts'
 import type { FormFrame } from './frames.ts'
 import { cliqueOf } from './matrix.ts'
-import { acceptForm, coverInterruption } from './recover.ts'
+import { becomeOperational } from './phases.ts'
+import { acceptForm } from './recover.ts'
 import type { CellState, Phase } from './state.ts'
 import type { MemberId } from './types.ts'
 
 type Gathering = Extract<Phase, { name: 'gather' }>
-
-export function becomeOperational(state: CellState, why: string): void {
-  state.phase = { name: 'operational' }
-  state.heartbeatDue = true
-  state.events.push({ type: 'phase', phase: 'operational', why })
-}
-
-/** @param delay ms before an own Form: jitter after a refusal. */
-export function becomeGather(state: CellState, why: string, now: number, delay = 0): void {
-  coverInterruption(state)
-  state.phase = {
-    name: 'gather',
-    since: now,
-    targetAt: now,
-    notBefore: now + delay,
-    deadline: now + state.timeouts.gatherMs,
-  }
-  state.heartbeatDue = true
-  state.events.push({ type: 'phase', phase: 'gather', why })
-}
 
 /** Recomputes what we want to be, if the matrix changed. */
 export function retarget(state: CellState, now: number): void {
@@ -85,12 +66,15 @@ function coordinateGather(state: CellState, phase: Gathering, now: number): void
 
 /**
  * How long the target must stand before it is formed. Who only shrinks need not wait; joins are collected. Leaving out
- * somebody we hear wants patience: others may be about to suspect the same member as we do, a heartbeat later, and
- * until they do the matrix looks like a bridge with us at its wrong end.
+ * somebody whom one of us hears wants patience: others may be about to suspect the same member as we do, or to hear one
+ * who comes back, a heartbeat later, and until they do the matrix looks like a bridge with us at its wrong end.
  */
 function settleMs(state: CellState): number {
   const { target, timeouts, peers, ordering } = state
-  if (peers.row.hears.some(member => !target.includes(member))) return timeouts.heartbeatMs * 2
+  const leavesOut = (member: MemberId): boolean => !target.includes(member)
+  if (target.some(member => peers.matrix.get(member)?.hears.some(leavesOut))) {
+    return Math.min(timeouts.heartbeatMs * 2, timeouts.gatherMs / 2)
+  }
   return target.every(member => ordering.configuration.members.includes(member)) ? 0 : timeouts.settleMs
 }
 

@@ -16,9 +16,9 @@ import type {
   StateFrame,
   StreamState,
 } from './frames.ts'
-import { becomeGather } from './gather.ts'
 import { install } from './install.ts'
 import { isClique } from './matrix.ts'
+import { becomeGather, becomeRecover } from './phases.ts'
 import { makePlan } from './plan.ts'
 import type { Stream } from './stream.ts'
 import type { CellState, Coordination, Phase } from './state.ts'
@@ -30,26 +30,16 @@ export function coordinatorOf(phase: Recovering): MemberId {
   return phase.form.configuration.coordinator
 }
 
-/** Freezes, and enters the attempt as its coordinator or as a participant. */
+/** Enters an attempt, as its coordinator or as a participant, and says what we hold. */
 export function acceptForm(state: CellState, form: FormFrame, now: number): void {
-  coverInterruption(state)
-  const coordinates = form.configuration.coordinator === state.self
-  state.ballot = form.configuration.epoch
-  state.sawEpoch(state.ballot)
-  state.frozen = true
-  const retryAt = now + retryMs(state)
-  const coordination: Coordination | null = coordinates
-    ? { states: new Map(), recovered: new Set(), retryAt }
-    : null
-  const deadline = now + state.timeouts.recoverMs * (coordinates ? 1 : 2)
-  state.phase = { name: 'recover', form, coordination, plan: null, recovered: false, deadline, retryAt }
-  state.heartbeatDue = true
-  state.events.push({ type: 'phase', phase: 'recover', why: `forming ${form.configuration.key}` })
-  if (coordinates) {
-    sendOthers(state, state.phase, form)
-    takeState(state, state.phase, state.self, reportState(state, form.configuration), now)
+  becomeRecover(state, form, now)
+  const { phase } = state
+  const report = reportState(state, form.configuration)
+  if (phase.name === 'recover' && phase.coordination !== null) {
+    sendOthers(state, phase, form)
+    takeState(state, phase, state.self, report, now)
   } else {
-    state.send([form.configuration.coordinator], 'control', reportState(state, form.configuration))
+    state.send([form.configuration.coordinator], 'control', report)
   }
 }
 
@@ -326,16 +316,4 @@ function coverPlan(state: CellState, plan: PlanFrame): void {
       if (infinite && !group.together.includes(member)) state.cover('obligation wider than T')
     })
   }
-}
-
-/** Called where an attempt ends without an Install. */
-export function coverInterruption(state: CellState): void {
-  const { phase } = state
-  if (phase.name !== 'recover') return
-  if (phase.coordination !== null) {
-    state.cover(
-      phase.plan === null ? 'coordinator interrupted before Plan' : 'coordinator interrupted before Install',
-    )
-  } else if (phase.recovered) state.cover('interrupted after Recovered')
-  else state.cover(phase.plan === null ? 'interrupted after Form' : 'interrupted after Plan')
 }

@@ -2,7 +2,11 @@
 
 import type { Channel } from '../client/channel.ts'
 import type { ClientFrame } from '../codec/client.ts'
-import { clientStreamLimits, createClientFrameDecoder, HANDSHAKE_STREAM_LIMITS } from '../codec/client-decode.ts'
+import {
+  clientStreamLimits,
+  createClientFrameDecoder,
+  HANDSHAKE_STREAM_LIMITS,
+} from '../codec/client-decode.ts'
 import { type DaemonControlFrame, encodeDaemonFrame } from '../codec/client-encode.ts'
 import type { FrameSplitter } from '../codec/client-splitter.ts'
 import type { Place } from '../core/types.ts'

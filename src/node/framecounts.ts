@@ -8,12 +8,24 @@ import type { CellEvent } from '../core/api.ts'
 import type { Frame, Lane } from '../core/frames.ts'
 import type { TransportCounters } from '../transport/transport.ts'
 
-const framesIn = { control: counterIndex('cell.frames.in.control'), data: counterIndex('cell.frames.in.data') }
-const framesOut = { control: counterIndex('cell.frames.out.control'), data: counterIndex('cell.frames.out.data') }
+const framesIn = {
+  control: counterIndex('cell.frames.in.control'),
+  data: counterIndex('cell.frames.in.data'),
+}
+const framesOut = {
+  control: counterIndex('cell.frames.out.control'),
+  data: counterIndex('cell.frames.out.data'),
+}
 const bytesIn = { control: counterIndex('cell.bytes.in.control'), data: counterIndex('cell.bytes.in.data') }
-const bytesOut = { control: counterIndex('cell.bytes.out.control'), data: counterIndex('cell.bytes.out.data') }
+const bytesOut = {
+  control: counterIndex('cell.bytes.out.control'),
+  data: counterIndex('cell.bytes.out.data'),
+}
 const heartbeats = { in: counterIndex('cell.heartbeats.in'), out: counterIndex('cell.heartbeats.out') }
-const announcements = { in: counterIndex('cell.announcements.in'), out: counterIndex('cell.announcements.out') }
+const announcements = {
+  in: counterIndex('cell.announcements.in'),
+  out: counterIndex('cell.announcements.out'),
+}
 const naks = { in: counterIndex('cell.naks.in'), out: counterIndex('cell.naks.out') }
 const overflow = counterIndex('cell.dropped.overflow')
 const resumed = counterIndex('cell.peers.resumed')
@@ -80,7 +92,13 @@ export class FrameCounts {
         break
       }
       case 'transitional':
-        emit({ type: 'configuration', cell, kind: 'transitional', id: event.of.id.key, members: event.members })
+        emit({
+          type: 'configuration',
+          cell,
+          kind: 'transitional',
+          id: event.of.id.key,
+          members: event.members,
+        })
         break
       case 'suspect':
         counters.count(`cell.suspicions.${event.reason}`)

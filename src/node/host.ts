@@ -71,7 +71,8 @@ export class CellHost {
     const accept = (channel: Channel): void => this.runtime.accept(channel)
     try {
       if (clients.unix !== null) this.endpoints.push(await listenUnix(clients.unix, accept))
-      if (clients.tcp !== null) this.endpoints.push(await listenTcp(clients.tcp.host, clients.tcp.port, accept))
+      if (clients.tcp !== null)
+        this.endpoints.push(await listenTcp(clients.tcp.host, clients.tcp.port, accept))
       await this.runtime.start()
     } catch (error) {
       await this.close()

@@ -37,7 +37,11 @@ export async function listenUnix(path: string, accept: (channel: Channel) => voi
 }
 
 /** @throws AddressInUseError if the port is taken, or the system's error. */
-export async function listenTcp(host: string, port: number, accept: (channel: Channel) => void): Promise<Endpoint> {
+export async function listenTcp(
+  host: string,
+  port: number,
+  accept: (channel: Channel) => void,
+): Promise<Endpoint> {
   const server = serve(accept)
   try {
     await listening(server, { host, port })

@@ -115,7 +115,8 @@ export class Node {
   /** `loop: 'manual'`: when `step` must next be called though nothing woke the host; ms, as `step` takes them. */
   get nextDeadline(): number {
     let next = Number.POSITIVE_INFINITY
-    for (const cell of this.cells) next = Math.min(next, cell.manual?.nextDeadline ?? Number.POSITIVE_INFINITY)
+    for (const cell of this.cells)
+      next = Math.min(next, cell.manual?.nextDeadline ?? Number.POSITIVE_INFINITY)
     return next
   }
 
@@ -191,7 +192,8 @@ function runtimeDirectory(): string {
 let version: string | null = null
 
 function packageVersion(): string {
-  version ??= (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
-    .version
+  version ??= (
+    JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  ).version
   return version
 }

@@ -84,7 +84,11 @@ export class SessionServer {
     this.connections.add(connection)
     this.handshakes.add(connection)
     if (this.handshakes.size > this.options.limits.handshakes) {
-      this.refuse(connection, 'too-many-handshakes', 'too many connections are waiting for their handshake; try again')
+      this.refuse(
+        connection,
+        'too-many-handshakes',
+        'too many connections are waiting for their handshake; try again',
+      )
     }
   }
 
@@ -233,7 +237,11 @@ export class SessionServer {
       return this.refuse(connection, 'cluster', words)
     }
     if (hello.cell !== '' && hello.cell !== cell) {
-      return this.refuse(connection, 'cell', `the client wants cell "${hello.cell}", this address is of "${cell}"`)
+      return this.refuse(
+        connection,
+        'cell',
+        `the client wants cell "${hello.cell}", this address is of "${cell}"`,
+      )
     }
     if (hello.auth !== 'none') {
       return this.refuse(connection, 'auth', `authentication "${hello.auth}" is not offered, only "none"`)
@@ -420,6 +428,7 @@ function destinationOf(frame: SegmentFrame): Destination {
   const { destination } = frame
   if (destination.to === 'groups') return destination
   const match = /^[^@]+@([^#@]+#[0-9a-f]{32})\.([1-9][0-9]{0,15})$/.exec(destination.member)
-  if (match === null) throw new GroupError('bad-destination', `'${destination.member}' is not the id of a session`)
+  if (match === null)
+    throw new GroupError('bad-destination', `'${destination.member}' is not the id of a session`)
   return { to: 'member', daemon: match[1] as string, session: Number(match[2]) }
 }

@@ -37,7 +37,11 @@ export class SlowClients {
   }
 
   /** @returns whether credit must be held. */
-  tick(connections: Iterable<Connection>, now: number, evict: (c: Connection, words: string) => void): boolean {
+  tick(
+    connections: Iterable<Connection>,
+    now: number,
+    evict: (c: Connection, words: string) => void,
+  ): boolean {
     for (const connection of connections) {
       if (connection.outstanding > this.limits.clientQueueBytes && connection.stage === 'open') {
         this.begin(connection, now)
@@ -96,7 +100,8 @@ export class SlowClients {
   private judge(connection: Connection, now: number, evict: (c: Connection, words: string) => void): void {
     const slowForMs = now - (connection.laggingSince ?? now)
     const { outstanding } = connection
-    if (!connection.warned && slowForMs >= Math.min(warnAfterMs, this.policy.seconds * 250)) this.warn(connection)
+    if (!connection.warned && slowForMs >= Math.min(warnAfterMs, this.policy.seconds * 250))
+      this.warn(connection)
     const reason =
       outstanding > this.policy.bytes ? 'bytes' : slowForMs >= this.policy.seconds * 1000 ? 'seconds' : null
     if (reason === null) return

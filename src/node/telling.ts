@@ -111,10 +111,20 @@ export class Telling {
         this.counters.count('cell.joins')
       }
       if (joins || !change.appended) {
-        full ??= encodeDaemonFrame({ ...frame, groupId, full: true, joined: change.members() } satisfies ViewFrame)
+        full ??= encodeDaemonFrame({
+          ...frame,
+          groupId,
+          full: true,
+          joined: change.members(),
+        } satisfies ViewFrame)
         connection.sendBytes(full)
       } else {
-        delta ??= encodeDaemonFrame({ ...frame, groupId, full: false, joined: change.joined } satisfies ViewFrame)
+        delta ??= encodeDaemonFrame({
+          ...frame,
+          groupId,
+          full: false,
+          joined: change.joined,
+        } satisfies ViewFrame)
         connection.sendBytes(delta)
       }
       this.mark(connection, place)

@@ -54,14 +54,16 @@ export function registerSim(program: Command): void {
     .action(async (flags: SimFlags, command: Command) => {
       if (flags.seeds !== undefined) process.exitCode = await manySeeds(flags, flags.seeds)
       else if (flags.scenario !== undefined) process.exitCode = scenario(flags, flags.scenario)
-      else if (flags.seed !== undefined) process.exitCode = flags.full === true ? fullSeed(flags, flags.seed) : shortSeed(flags, flags.seed)
+      else if (flags.seed !== undefined)
+        process.exitCode = flags.full === true ? fullSeed(flags, flags.seed) : shortSeed(flags, flags.seed)
       else command.error('error: one of --seed, --seeds and --scenario is needed', { exitCode: 2 })
     })
 }
 
 function wholeNumber(text: string): number {
   const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 0 || text.trim() === '') throw new InvalidArgumentError('a whole number is needed')
+  if (!Number.isSafeInteger(value) || value < 0 || text.trim() === '')
+    throw new InvalidArgumentError('a whole number is needed')
   return value
 }
 
@@ -73,7 +75,8 @@ function positive(text: string): number {
 
 function range(text: string): readonly [number, number] {
   const [from, to, rest] = text.split('-')
-  if (rest !== undefined || from === undefined) throw new InvalidArgumentError('a range like 1-1000 is needed')
+  if (rest !== undefined || from === undefined)
+    throw new InvalidArgumentError('a range like 1-1000 is needed')
   const first = wholeNumber(from)
   const last = to === undefined ? first : wholeNumber(to)
   if (last < first) throw new InvalidArgumentError('the range ends before it begins')
@@ -108,8 +111,13 @@ const legend = `
 
 function verdict(world: World, violations: readonly unknown[], hash: string): string {
   const sent = world.recorder.cellLines.filter(line => line.e === 'send' && line.m.includes('+')).length
-  const delivered = world.recorder.cellLines.filter(line => line.e === 'deliver' && line.m.includes('+')).length
-  const found = violations.length === 0 ? 'every check holds' : `${violations.length} VIOLATIONS: ${JSON.stringify(violations, null, 2)}`
+  const delivered = world.recorder.cellLines.filter(
+    line => line.e === 'deliver' && line.m.includes('+'),
+  ).length
+  const found =
+    violations.length === 0
+      ? 'every check holds'
+      : `${violations.length} VIOLATIONS: ${JSON.stringify(violations, null, 2)}`
   return `${sent} messages, ${delivered} deliveries, ${world.network.counters.delivered} frames in ${(world.now / 1000).toFixed(2)} simulated seconds; ${found}; hash ${hash}`
 }
 

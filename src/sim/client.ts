@@ -41,7 +41,12 @@ export class Client {
   /** Reading stops until then. */
   lagUntil = 0
   /** Messages read, for fate queries: newest last, bounded. */
-  readonly seen: { readonly place: Place; readonly group: string | null; readonly m: string; readonly position: string }[] = []
+  readonly seen: {
+    readonly place: Place
+    readonly group: string | null
+    readonly m: string
+    readonly position: string
+  }[] = []
   private readonly world: World
   private readonly inbound: { readonly arrival: number; readonly item: Item }[] = []
   private lastArrival = 0
@@ -224,4 +229,8 @@ export class Client {
 }
 
 /** A client trace line without its time and author. */
-type TraceBody = ClientTraceLine extends infer Line ? (Line extends unknown ? Omit<Line, 't' | 'p'> : never) : never
+type TraceBody = ClientTraceLine extends infer Line
+  ? Line extends unknown
+    ? Omit<Line, 't' | 'p'>
+    : never
+  : never

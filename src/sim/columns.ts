@@ -31,7 +31,8 @@ const paint = {
 export function formatColumns(world: World, options: ColumnOptions): string {
   const hosts = world.hosts
   const width = Math.max(12, Math.min(40, Math.floor((options.width - 10) / hosts.length) - 2))
-  const dye = (text: string, code: string): string => (options.color ? `\u001b[${code}m${text}\u001b[0m` : text)
+  const dye = (text: string, code: string): string =>
+    options.color ? `\u001b[${code}m${text}\u001b[0m` : text
   const lines: string[] = []
   const header = hosts.map(host => hostName(host).padEnd(width)).join('  ')
   lines.push(`${'ms'.padStart(8)}  ${dye(header.trimEnd(), '1')}`)

@@ -48,7 +48,8 @@ export class Daemon {
   private framesWaiting = 0
   private turnTimer: Timer | null = null
   private deadline: Timer | null = null
-  private readonly streams: Map<number, { sent: number; acknowledged: number; laggingSince: number }> = new Map()
+  private readonly streams: Map<number, { sent: number; acknowledged: number; laggingSince: number }> =
+    new Map()
   private readonly closing: Set<number> = new Set()
   private gateWasOpen = false
   private lagging = 0
@@ -137,7 +138,12 @@ export class Daemon {
 
   private recordEnd(): void {
     this.world.bury(this.member)
-    this.world.recorder.cellLines.push({ t: traceTime(this.world.now), p: this.member, cell: CELL_NAME, e: 'fail' })
+    this.world.recorder.cellLines.push({
+      t: traceTime(this.world.now),
+      p: this.member,
+      cell: CELL_NAME,
+      e: 'fail',
+    })
   }
 
   private stop(why: string): void {
@@ -171,7 +177,11 @@ export class Daemon {
       this.flush(now)
       this.checkInvariants()
     } catch (error) {
-      world.recorder.violate('no exception', now, `${this.member}: ${error instanceof Error ? error.stack : String(error)}`)
+      world.recorder.violate(
+        'no exception',
+        now,
+        `${this.member}: ${error instanceof Error ? error.stack : String(error)}`,
+      )
       world.abort()
       return
     }
@@ -191,6 +201,7 @@ export class Daemon {
     const { every } = this.world.invariants
     this.turns++
     if (this.turns % every === 0) this.cell.invariants()
+    if (this.turns % (every * 4) === 0) this.world.oracles.judgeRetention(this)
     // The directory is large and changes seldom.
     if (this.turns % (every * 16) === 0) this.groups.invariants()
   }
@@ -198,7 +209,8 @@ export class Daemon {
   private guardAgainstSpinning(now: number): void {
     this.turnsAtOneTime = now - this.lastTurnAt < 0.001 ? this.turnsAtOneTime + 1 : 0
     this.lastTurnAt = now
-    if (this.turnsAtOneTime > 10_000) throw new Error(`${this.member} spins: nextDeadline is never in the future`)
+    if (this.turnsAtOneTime > 10_000)
+      throw new Error(`${this.member} spins: nextDeadline is never in the future`)
   }
 
   private receive(packet: Packet, now: number): void {
@@ -422,8 +434,7 @@ export class Daemon {
       if (now - laggingSince < EVICT_AFTER_MS) {
         this.lagging++
         this.world.scheduler.at(laggingSince + EVICT_AFTER_MS, () => this.wake())
-      }
-      else if (client.alive) {
+      } else if (client.alive) {
         this.world.cover('client evicted')
         client.disconnected('evicted')
         this.disconnect(client, 'evicted')
@@ -478,7 +489,12 @@ export class Daemon {
   private deliverMessages(event: Extract<GroupEvent, { type: 'messages' }>): void {
     const { head, place, sender } = event
     const wrong = checkBody(sender, head.firstSequence, head.count, event.body)
-    if (wrong !== null) this.world.recorder.violate('payload intact', this.world.now, `${sender}:${head.firstSequence}: ${wrong}`)
+    if (wrong !== null)
+      this.world.recorder.violate(
+        'payload intact',
+        this.world.now,
+        `${sender}:${head.firstSequence}: ${wrong}`,
+      )
     const bytes = event.body.reduce((sum, slice) => sum + slice.length, HEADER_BYTES)
     const messages = messagesOf(sender, head, place)
     for (const { group, view, sessions } of event.receivers) {
@@ -505,7 +521,8 @@ export class Daemon {
     }
     const owner = this.clients.get(event.own)
     if (event.own === 0 || owner === undefined) return
-    if (event.receivers.some(receiver => receiver.group === null)) this.questions.push({ client: owner, place, group: null, messages })
+    if (event.receivers.some(receiver => receiver.group === null))
+      this.questions.push({ client: owner, place, group: null, messages })
     for (const { group } of event.views) this.questions.push({ client: owner, place, group, messages })
   }
 

@@ -37,7 +37,15 @@ const weights: readonly (readonly [FaultKind, number])[] = [
   ['leave', 1],
 ]
 
-const membershipKinds: readonly Frame['kind'][] = ['form', 'state', 'plan', 'recovered', 'install', 'install', 'refuse']
+const membershipKinds: readonly Frame['kind'][] = [
+  'form',
+  'state',
+  'plan',
+  'recovered',
+  'install',
+  'install',
+  'refuse',
+]
 
 interface Active {
   readonly end: () => void
@@ -134,7 +142,9 @@ export class Faults {
 
   private duration(): number {
     const { suspectAfterMs } = this.world.settings.timeouts
-    return this.random.chance(0.3) ? this.random.exponential(suspectAfterMs / 2) : this.random.exponential(suspectAfterMs * 3)
+    return this.random.chance(0.3)
+      ? this.random.exponential(suspectAfterMs / 2)
+      : this.random.exponential(suspectAfterMs * 3)
   }
 
   inject(kind: FaultKind): void {
@@ -233,7 +243,11 @@ export class Faults {
   private bridge(): void {
     const hosts = this.random.shuffle([...this.world.hosts])
     const pairs: [number, number][] = []
-    for (let index = 0; index + 1 < hosts.length && pairs.length < (this.random.chance(0.3) ? 4 : 2); index += 2) {
+    for (
+      let index = 0;
+      index + 1 < hosts.length && pairs.length < (this.random.chance(0.3) ? 4 : 2);
+      index += 2
+    ) {
       const a = hosts[index] as number
       const b = hosts[index + 1] as number
       pairs.push([a, b], [b, a])
@@ -329,7 +343,8 @@ export class Faults {
       corrupt: random.pick([0, 0.05]),
     }
     const pairs: [number, number][] = []
-    for (const from of hosts) for (const to of hosts) if (from !== to && random.chance(0.3)) pairs.push([from, to])
+    for (const from of hosts)
+      for (const to of hosts) if (from !== to && random.chance(0.3)) pairs.push([from, to])
     this.last(
       `bad links ${describe(pairs)}`,
       pairs.flat(),

@@ -26,7 +26,10 @@ function bench(profile: Partial<LinkProfile> = {}, seed = 1): Bench {
     network,
     arrived,
     send: (from, to, value, lane = 'data') =>
-      network.send(from, to, `n${from}`, null, lane, 'facts', { bytes: Uint8Array.of(value, 0, 0, 0), decoded: null }),
+      network.send(from, to, `n${from}`, null, lane, 'facts', {
+        bytes: Uint8Array.of(value, 0, 0, 0),
+        decoded: null,
+      }),
   }
 }
 

@@ -259,7 +259,8 @@ export class Network {
     const copy = bytes.slice()
     // Never the same bit twice: that would be no damage.
     const places = new Set<number>()
-    for (let flips = this.random.between(1, 3); flips > 0; flips--) places.add(this.random.int(copy.length * 8))
+    for (let flips = this.random.between(1, 3); flips > 0; flips--)
+      places.add(this.random.int(copy.length * 8))
     for (const bit of places) copy[bit >> 3] = (copy[bit >> 3] as number) ^ (1 << (bit & 7))
     return copy
   }

@@ -23,7 +23,6 @@ interface Stream {
   received: number
 }
 
-
 /** One daemon's stay in one configuration. */
 interface Stay {
   readonly daemon: Daemon
@@ -100,7 +99,8 @@ export class Oracles {
         if (together.includes(oldMembers[rank] as MemberId)) continue
         const held = Math.max(...stays.map(stay => stay.known[rank]?.contiguous ?? 0))
         const heard = Math.max(...stays.map(stay => clockWithin(stay.known[rank], upTo)))
-        if (upTo > held || (clock !== Number.POSITIVE_INFINITY && clock > heard)) this.world.cover('failed attempt decides')
+        if (upTo > held || (clock !== Number.POSITIVE_INFINITY && clock > heard))
+          this.world.cover('failed attempt decides')
       }
     }
   }
@@ -161,9 +161,14 @@ export class Oracles {
     }
   }
 
-  private installed(daemon: Daemon, configuration: Configuration, together: readonly MemberId[] | null): void {
+  private installed(
+    daemon: Daemon,
+    configuration: Configuration,
+    together: readonly MemberId[] | null,
+  ): void {
     const before = this.current.get(daemon)
-    if (before !== undefined && together !== null) this.judgeSplit(daemon, before.configuration, configuration)
+    if (before !== undefined && together !== null)
+      this.judgeSplit(daemon, before.configuration, configuration)
     const stay: Stay = {
       daemon,
       configuration,
@@ -218,12 +223,36 @@ export class Oracles {
     for (const member of configuration.members) {
       if (member === sender || member === daemon.member) continue
       const holder = this.daemons.get(member)
-      const held = holder === undefined ? 0 : (this.table(this.held, holder, key)[place.rank]?.contiguous ?? 0)
+      const held =
+        holder === undefined ? 0 : (this.table(this.held, holder, key)[place.rank]?.contiguous ?? 0)
       if (seq !== undefined && held >= seq) continue
       this.recorder.violate(
         'safe means held by all',
         this.world.now,
         `${daemon.member} delivered ${key}/${place.ts}.${place.rank} (frame ${seq}) as safe; ${member} holds frames up to ${held}`,
+      )
+    }
+  }
+
+  /** Nothing is freed before it is stable: whatever some member of the configuration lacks, the others still hold. */
+  judgeRetention(daemon: Daemon): void {
+    const { id, members } = daemon.cell.configuration
+    if (members.length === 1) return
+    const tables = members.map((member, rank) => {
+      const holder = this.daemons.get(member)
+      return { rank, streams: holder === undefined ? [] : this.table(this.held, holder, id.key) }
+    })
+    for (const [rank, stream] of this.world.parts.held(daemon.cell).entries()) {
+      let least = stream.contiguous
+      for (const other of tables) {
+        // The owner of a stream holds all of it.
+        if (other.rank !== rank) least = Math.min(least, other.streams[rank]?.contiguous ?? 0)
+      }
+      if (least >= stream.contiguous || stream.frame(least + 1) !== undefined) continue
+      this.recorder.violate(
+        'nothing is freed before it is stable',
+        this.world.now,
+        `${daemon.member} let go of frame ${least + 1} of ${members[rank]} in ${id.key}, which a member lacks`,
       )
     }
   }

@@ -47,7 +47,15 @@ export interface Wire {
   decode(bytes: Uint8Array): Frame
 }
 
+/** What a cell holds of a stream: frames 1…contiguous, as far as it has not let go of them. */
+export interface HeldStream {
+  readonly contiguous: number
+  frame(seq: number): unknown
+}
+
 export interface Parts {
+  /** By rank in the cell's configuration; for an oracle. */
+  held(cell: CellApi): readonly HeldStream[]
   cell(options: CellOptions, now: number): CellApi
   groups(options: GroupsOptions): GroupsPort
   wire(self: MemberId): Wire

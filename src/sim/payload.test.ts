@@ -13,7 +13,9 @@ test('a body checks out however it is sliced, and no other does', () => {
         const points = [0, ...cuts.map(cut => cut % (body.length + 1)).sort((x, y) => x - y), body.length]
         const slices = points.slice(1).map((end, index) => body.subarray(points[index], end))
         expect(checkBody('a@n1#0.1', sequence, sizes.length, slices)).toBeNull()
-        expect(checkBody('a@n1#0.1', sequence, sizes.length, [body.subarray(0, body.length - 1)])).not.toBeNull()
+        expect(
+          checkBody('a@n1#0.1', sequence, sizes.length, [body.subarray(0, body.length - 1)]),
+        ).not.toBeNull()
         expect(checkBody('a@n1#0.1', sequence, sizes.length + 1, [body])).not.toBeNull()
         const damaged = body.slice()
         damaged[body.length - 1] = (damaged[body.length - 1] as number) ^ 1

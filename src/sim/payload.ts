@@ -63,6 +63,7 @@ function fill(body: Uint8Array, from: number, size: number, seed: number): void 
 /** Of the session's daemon and number; its name is not known everywhere. */
 function seedOf(session: string, sequence: number): number {
   let seed = Math.imul(sequence, 0x9e3779b1)
-  for (let index = session.indexOf('@'); index < session.length; index++) seed = Math.imul(seed ^ session.charCodeAt(index), 31)
+  for (let index = session.indexOf('@'); index < session.length; index++)
+    seed = Math.imul(seed ^ session.charCodeAt(index), 31)
   return seed | 0
 }

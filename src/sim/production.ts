@@ -7,6 +7,7 @@ import { PlainGroups } from './plain.ts'
 import { codecWire } from './wire.ts'
 
 export const production: Parts = {
+  held: cell => (cell as Cell).state.ordering.streams,
   cell: (options, now) => new Cell(options, now),
   groups: options => new GroupedSessions(options),
   wire: codecWire,

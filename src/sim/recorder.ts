@@ -59,7 +59,8 @@ export class Recorder {
     const hash = createHash('sha1')
     hash.update(`${this.rolling >>> 0} ${this.rolling2 >>> 0}`)
     let text = ''
-    for (const line of this.cellLines) text += `${line.t}${line.p}${line.e}${'m' in line ? line.m : JSON.stringify(line)}`
+    for (const line of this.cellLines)
+      text += `${line.t}${line.p}${line.e}${'m' in line ? line.m : JSON.stringify(line)}`
     hash.update(text)
     hash.update(JSON.stringify(this.clientLines))
     return hash.digest('hex').slice(0, 16)

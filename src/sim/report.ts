@@ -38,7 +38,7 @@ export interface Summary {
   readonly hash: string
   /** Seeds that were run twice, and those that differed. */
   readonly repeated: { readonly count: number; readonly differed: readonly number[] }
-  readonly cpuMs: number
+  readonly elapsedMs: number
   readonly wallMs: number
 }
 
@@ -62,7 +62,7 @@ const measures = [
   'frames',
   'virtualMs',
   'convergedMs',
-  'cpuMs',
+  'elapsedMs',
 ] as const
 
 export function summarize(results: readonly RunResult[], options: SummaryOptions): Summary {
@@ -87,7 +87,9 @@ export function summarize(results: readonly RunResult[], options: SummaryOptions
   const first = failed[0]
   const reasons = [
     ...(first === undefined ? [] : [`${failed.length} of ${ordered.length} seeds violate something`]),
-    ...(differed.length === 0 ? [] : [`not deterministic: seeds ${differed.join(' ')} differ when run twice`]),
+    ...(differed.length === 0
+      ? []
+      : [`not deterministic: seeds ${differed.join(' ')} differ when run twice`]),
     ...(ordered.length < DEMANDING ? [] : demands(distributions, neverSeen)),
   ]
   return {
@@ -106,7 +108,7 @@ export function summarize(results: readonly RunResult[], options: SummaryOptions
     neverSeen,
     hash: hash.digest('hex').slice(0, 16),
     repeated: { count: options.repeated.size, differed },
-    cpuMs: Math.round(ordered.reduce((total, result) => total + result.cpuMs, 0)),
+    elapsedMs: Math.round(ordered.reduce((total, result) => total + result.elapsedMs, 0)),
     wallMs: Math.round(options.wallMs),
   }
 }
@@ -167,14 +169,16 @@ export function formatSummary(summary: Summary): string {
   if (Object.keys(summary.properties).length > 0) {
     lines.push('', 'violations')
     for (const [property, list] of Object.entries(summary.properties)) {
-      lines.push(`  ${property}: ${list.length} seeds (${list.slice(0, 8).join(' ')}${list.length > 8 ? ' …' : ''})`)
+      lines.push(
+        `  ${property}: ${list.length} seeds (${list.slice(0, 8).join(' ')}${list.length > 8 ? ' …' : ''})`,
+      )
     }
   }
   const { repeated } = summary
   lines.push(
     '',
     `hash ${summary.hash}; ${repeated.count} seeds run twice, ${repeated.differed.length} differed; ` +
-      `${(summary.cpuMs / 1000).toFixed(1)} s CPU in ${(summary.wallMs / 1000).toFixed(1)} s`,
+      `${(summary.elapsedMs / 1000).toFixed(1)} s of runs in ${(summary.wallMs / 1000).toFixed(1)} s`,
   )
   if (firstFailure !== null) lines.push('', formatFailure(firstFailure.seed, firstFailure.violations))
   lines.push(summary.passed ? 'passed' : `FAILED: ${summary.reasons.join('; ')}`)
@@ -182,7 +186,9 @@ export function formatSummary(summary: Summary): string {
 }
 
 export function formatFailure(seed: number, violations: readonly Violation[]): string {
-  const shown = violations.slice(0, 5).map(({ property, at, detail }) => `  ${property} (at ${at.toFixed(1)} ms): ${detail}`)
+  const shown = violations
+    .slice(0, 5)
+    .map(({ property, at, detail }) => `  ${property} (at ${at.toFixed(1)} ms): ${detail}`)
   const more = violations.length > shown.length ? [`  and ${violations.length - shown.length} more`] : []
   return [`seed ${seed} fails:`, ...shown, ...more, `replay: ${replayCommand(seed)}`].join('\n')
 }

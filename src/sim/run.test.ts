@@ -24,7 +24,7 @@ describe('a run', () => {
     const first = run({ settings: small(5), parts: production })
     run({ settings: small(6), parts: production })
     const second = run({ settings: small(5), parts: production })
-    expect(second.result).toEqual({ ...first.result, cpuMs: second.result.cpuMs })
+    expect(second.result).toEqual({ ...first.result, elapsedMs: second.result.elapsedMs })
     expect(second.world.recorder.cellLines).toEqual(first.world.recorder.cellLines)
     expect(second.world.recorder.clientLines).toEqual(first.world.recorder.clientLines)
   })
@@ -72,12 +72,17 @@ function dropEvents(cell: CellApi, drop: (event: CellEvent) => boolean): void {
   cell.takeEvents = () => take().filter(event => !drop(event))
 }
 
-describe('the judges notice', () => {
-  const properties = (parts: typeof production) =>
-    run({ settings: { ...small(5), faults: { count: 0, recoveryChance: 0, recoveryCount: 0 } }, parts, groups: false })
-      .result.violations.map(violation => violation.property)
-      .join()
+/** Which properties a run without faults breaks. */
+const properties = (parts: typeof production) =>
+  run({
+    settings: { ...small(5), faults: { count: 0, recoveryChance: 0, recoveryCount: 0 } },
+    parts,
+    groups: false,
+  })
+    .result.violations.map(violation => violation.property)
+    .join()
 
+describe('the judges notice', () => {
   test('a delivery that one member misses', () => {
     let missed = false
     const parts = tampered((cell, index) => {
@@ -103,7 +108,8 @@ describe('the judges notice', () => {
     const parts = tampered((cell, index) => {
       if (index !== 2) return
       const take = cell.takeOutbox.bind(cell)
-      cell.takeOutbox = () => take().filter(({ frame }: Outgoing) => frame.kind !== 'recovered' && frame.kind !== 'state')
+      cell.takeOutbox = () =>
+        take().filter(({ frame }: Outgoing) => frame.kind !== 'recovered' && frame.kind !== 'state')
     })
     expect(properties(parts)).toMatch(/convergence/)
   })

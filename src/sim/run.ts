@@ -37,7 +37,7 @@ export interface RunResult {
   readonly frames: number
   readonly virtualMs: number
   readonly convergedMs: number
-  readonly cpuMs: number
+  readonly elapsedMs: number
   readonly coverage: Readonly<Partial<Record<Sometimes, number>>>
   readonly faultCounts: Readonly<Record<string, number>>
 }
@@ -47,9 +47,9 @@ export interface Run {
   readonly world: World
 }
 
-/** Runs one seed to its end. Nothing in the result but `cpuMs` depends on anything but the settings. */
+/** Runs one seed to its end. Nothing in the result but `elapsedMs` depends on anything but the settings. */
 export function run(options: RunOptions): Run {
-  const cpuBefore = process.cpuUsage()
+  const before = process.hrtime.bigint()
   const { settings } = options
   const world = new World({
     settings,
@@ -71,7 +71,6 @@ export function run(options: RunOptions): Run {
   const convergedMs = world.now - healedAt
   drain(world, workload)
   judge(world, options.groups ?? true)
-  const cpu = process.cpuUsage(cpuBefore)
   const result: RunResult = {
     seed: settings.seed,
     hash: world.recorder.hash(),
@@ -88,7 +87,7 @@ export function run(options: RunOptions): Run {
     frames: world.network.counters.delivered,
     virtualMs: Math.round(world.now),
     convergedMs: Math.round(convergedMs),
-    cpuMs: (cpu.user + cpu.system) / 1000,
+    elapsedMs: Number(process.hrtime.bigint() - before) / 1e6,
     coverage: Object.fromEntries([...world.coverage].sort()),
     faultCounts: Object.fromEntries([...faults.counts].sort()),
   }
@@ -135,7 +134,8 @@ function heal(world: World, faults: Faults): Ending {
     world.recorder.note(world.now, null, 'stage', 'all faults end')
     return { components: [hosts] }
   }
-  if (draw < 0.88 || hosts.length < 3) return { components: splitForGood(world, hosts, random.chance(0.25) ? 3 : 2) }
+  if (draw < 0.88 || hosts.length < 3)
+    return { components: splitForGood(world, hosts, random.chance(0.25) ? 3 : 2) }
   const [a, b] = random.shuffle([...hosts]) as [number, number]
   world.network.cut(a, b)
   world.network.cut(b, a)
@@ -159,7 +159,9 @@ function calmDown(world: World): void {
 function splitForGood(world: World, hosts: readonly number[], sides: number): number[][] {
   const random = world.random.fork('components')
   const side = hosts.map(() => random.int(sides))
-  const components = Array.from({ length: sides }, (_, index) => hosts.filter((_host, at) => side[at] === index))
+  const components = Array.from({ length: sides }, (_, index) =>
+    hosts.filter((_host, at) => side[at] === index),
+  )
   for (const [i, from] of hosts.entries()) {
     for (const [j, to] of hosts.entries()) if (side[i] !== side[j]) world.network.cut(from, to)
   }
@@ -186,10 +188,17 @@ function converge(world: World, workload: Workload, ending: Ending): void {
     const now = installsOf(world)
     if (now !== installs) steadySince = world.now
     installs = now
-    if (ending.components === null ? settledOnBridge(world, steadySince) : sameViews(world, ending.components)) break
+    if (
+      ending.components === null ? settledOnBridge(world, steadySince) : sameViews(world, ending.components)
+    )
+      break
     if (world.now < deadline) continue
     const states = world.living.map(describeDaemon).join('; ')
-    world.recorder.violate('convergence', world.now, `${world.settings.phases.livenessMs} ms after the last fault: ${states}`)
+    world.recorder.violate(
+      'convergence',
+      world.now,
+      `${world.settings.phases.livenessMs} ms after the last fault: ${states}`,
+    )
     break
   }
   if (ending.components === null && !world.aborted) world.cover('converged on a bridge')
@@ -211,7 +220,8 @@ function sameViews(world: World, components: readonly (readonly number[])[]): bo
     return (
       keys.size <= 1 &&
       daemons.every(
-        daemon => daemon?.cell.phase === 'operational' && daemon.cell.configuration.members.join() === expected,
+        daemon =>
+          daemon?.cell.phase === 'operational' && daemon.cell.configuration.members.join() === expected,
       )
     )
   })
@@ -249,7 +259,11 @@ function drain(world: World, workload: Workload): void {
   waitForQuiet(world, deadline)
   for (const daemon of world.living) {
     if (daemon.unfinished === 0 && !world.aborted) continue
-    world.recorder.violate('everything settles', world.now, `${daemon.member} waits with ${daemon.unfinished} requests or fates`)
+    world.recorder.violate(
+      'everything settles',
+      world.now,
+      `${daemon.member} waits with ${daemon.unfinished} requests or fates`,
+    )
   }
   // Some time of peace, in which nothing may split.
   if (world.settings.seed % 4 === 0) world.runUntil(world.now + world.calmMs + 300)
@@ -278,7 +292,9 @@ export function judge(world: World, groups: boolean): void {
   const { recorder } = world
   if (world.aborted) return
   world.oracles.judgeRegular()
-  const drained = !recorder.violations.some(violation => violation.property === 'convergence' || violation.property === 'what converged stays')
+  const drained = !recorder.violations.some(
+    violation => violation.property === 'convergence' || violation.property === 'what converged stays',
+  )
   for (const { property, what } of checkCell(recorder.cellLines, { drained })) {
     recorder.violate(property, world.now, what)
   }

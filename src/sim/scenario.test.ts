@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { parseScenario, ScenarioError } from './scenario.ts'
 
-const commands = (source: string) => parseScenario(`members 3\n${source}`).slice(1).map(step => step.command)
+const commands = (source: string) =>
+  parseScenario(`members 3\n${source}`)
+    .slice(1)
+    .map(step => step.command)
 
 describe('parsing a scenario', () => {
   test('hosts, lists and times', () => {
@@ -48,10 +51,18 @@ describe('parsing a scenario', () => {
     expect(commands('leave n2')).toEqual([{ do: 'leave host', hosts: [1] }])
     expect(commands('leave alice orders')).toEqual([{ do: 'leave', client: 'alice', group: 'orders' }])
     expect(commands('when n1 sends plan: kill n1')).toEqual([
-      { do: 'when', host: 0, event: 'sends', what: 'plan', then: { do: 'kill', hosts: [0], refused: true } },
+      {
+        do: 'when',
+        host: 0,
+        event: 'sends',
+        what: 'plan',
+        action: { do: 'kill', hosts: [0], refused: true },
+      },
     ])
     expect(commands('expect installs n1 <= 3')).toEqual([{ do: 'expect installs', host: 0, most: 3 }])
-    expect(commands('expect covered three-way merge')).toEqual([{ do: 'expect covered', mark: 'three-way merge' }])
+    expect(commands('expect covered three-way merge')).toEqual([
+      { do: 'expect covered', mark: 'three-way merge' },
+    ])
   })
 
   test('comments and blank lines count as lines, and nothing else', () => {

@@ -38,7 +38,10 @@ type Kind = Frame['kind']
 export type Command =
   | { readonly do: 'members'; readonly count: number }
   | { readonly do: 'option'; readonly name: string; readonly value: number }
-  | { readonly do: 'start' | 'restart' | 'pause' | 'resume' | 'leave host'; readonly hosts: readonly number[] }
+  | {
+      readonly do: 'start' | 'restart' | 'pause' | 'resume' | 'leave host'
+      readonly hosts: readonly number[]
+    }
   | { readonly do: 'kill'; readonly hosts: readonly number[]; readonly refused: boolean }
   | { readonly do: 'slow'; readonly host: number; readonly ms: number }
   | {
@@ -73,7 +76,7 @@ export type Command =
       readonly host: number
       readonly event: 'sends' | 'receives' | 'enters'
       readonly what: string
-      readonly then: Command
+      readonly action: Command
     }
   | { readonly do: 'expect view' | 'expect same'; readonly hosts: readonly number[] }
   | { readonly do: 'expect received'; readonly client: string; readonly count: number }
@@ -155,14 +158,22 @@ class Parser {
       case 'members':
         return { do: 'members', count: this.number(rest, 1, 32) }
       case 'option':
-        return { do: 'option', name: words[0] ?? this.fail('an option has a name'), value: this.number(words[1]) }
+        return {
+          do: 'option',
+          name: words[0] ?? this.fail('an option has a name'),
+          value: this.number(words[1]),
+        }
       case 'start':
       case 'restart':
       case 'pause':
       case 'resume':
         return { do: verb, hosts: this.hostList(rest) }
       case 'kill':
-        return { do: 'kill', hosts: this.hostList(rest.replace(/\s*silently$/, '')), refused: !rest.endsWith('silently') }
+        return {
+          do: 'kill',
+          hosts: this.hostList(rest.replace(/\s*silently$/, '')),
+          refused: !rest.endsWith('silently'),
+        }
       case 'slow':
         return { do: 'slow', host: this.host(words[0]), ms: this.time(words[1] ?? '') }
       case 'cut':
@@ -174,9 +185,17 @@ class Parser {
       case 'drop':
         return this.drop(words)
       case 'client':
-        return { do: 'client', client: words[0] ?? this.fail('a client has a name'), host: this.host(words[1]) }
+        return {
+          do: 'client',
+          client: words[0] ?? this.fail('a client has a name'),
+          host: this.host(words[1]),
+        }
       case 'join':
-        return { do: 'join', client: words[0] ?? this.fail('who joins?'), group: words[1] ?? this.fail('which group?') }
+        return {
+          do: 'join',
+          client: words[0] ?? this.fail('who joins?'),
+          group: words[1] ?? this.fail('which group?'),
+        }
       case 'leave':
         if (words.length === 2) return { do: 'leave', client: words[0] as string, group: words[1] as string }
         return { do: 'leave host', hosts: this.hostList(rest) }
@@ -231,12 +250,19 @@ class Parser {
 
   private when(text: string): Command {
     const parts = /^when\s+(\w+)\s+(sends|receives|enters)\s+(\w+)\s*:\s*(.+)$/.exec(text)
-    if (parts === null) return this.fail('`when n1 sends|receives KIND: command` or `when n1 enters PHASE: command`')
-    const [, host, event, what, then] = parts as unknown as [string, string, 'sends' | 'receives' | 'enters', string, string]
+    if (parts === null)
+      return this.fail('`when n1 sends|receives KIND: command` or `when n1 enters PHASE: command`')
+    const [, host, event, what, action] = parts as unknown as [
+      string,
+      string,
+      'sends' | 'receives' | 'enters',
+      string,
+      string,
+    ]
     const phases = ['operational', 'gather', 'recover', 'left']
     const known: readonly string[] = event === 'enters' ? phases : frameKinds
     if (!known.includes(what)) this.fail(`'${what}' is none of ${known.join(', ')}`)
-    return { do: 'when', host: this.host(host), event, what, then: this.command(then) }
+    return { do: 'when', host: this.host(host), event, what, action: this.command(action) }
   }
 
   private expect(words: readonly string[]): Command {
@@ -266,7 +292,8 @@ class Parser {
     for (const word of words) {
       const equals = word.indexOf('=')
       const name = word.slice(0, Math.max(0, equals))
-      if (!allowed.includes(name)) this.fail(`'${word}' is not one of ${allowed.map(field => `${field}=`).join(' ')}`)
+      if (!allowed.includes(name))
+        this.fail(`'${word}' is not one of ${allowed.map(field => `${field}=`).join(' ')}`)
       fields.set(name, word.slice(equals + 1))
     }
     return fields
@@ -277,17 +304,21 @@ class Parser {
     if (sides.length > 1) {
       const lists = sides.map(side => this.hostList(side))
       return lists.flatMap((list, i) =>
-        lists.flatMap((other, j) => (i === j ? [] : list.flatMap(a => other.map((b): [number, number] => [a, b])))),
+        lists.flatMap((other, j) =>
+          i === j ? [] : list.flatMap(a => other.map((b): [number, number] => [a, b])),
+        ),
       )
     }
     const pair = /^(\w+)\s*(>|-)\s*(\w+)$/.exec(text)
     if (pair === null) return this.fail('`n1 | n2 n3`, `n1 > n2` or `n1 - n2`')
     const a = this.host(pair[1])
     const b = this.host(pair[3])
-    return pair[2] === '>' ? [[a, b]] : [
-      [a, b],
-      [b, a],
-    ]
+    return pair[2] === '>'
+      ? [[a, b]]
+      : [
+          [a, b],
+          [b, a],
+        ]
   }
 
   private hostList(text: string): number[] {

@@ -10,7 +10,9 @@ describe('scheduler', () => {
         const fired: { at: number; index: number }[] = []
         times.forEach((at, index) => scheduler.at(at, () => fired.push({ at: scheduler.now, index })))
         while (scheduler.step());
-        const expected = times.map((at, index) => ({ at, index })).sort((a, b) => a.at - b.at || a.index - b.index)
+        const expected = times
+          .map((at, index) => ({ at, index }))
+          .sort((a, b) => a.at - b.at || a.index - b.index)
         expect(fired).toEqual(expected)
       }),
     )

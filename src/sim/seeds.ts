@@ -30,7 +30,8 @@ export interface Task {
 const STUCK_MS = 180_000
 
 export function runTask(task: Task): RunResult {
-  return run({ settings: settingsOf(task.seed), parts: production, invariantsEvery: task.invariantsEvery }).result
+  return run({ settings: settingsOf(task.seed), parts: production, invariantsEvery: task.invariantsEvery })
+    .result
 }
 
 export async function runSeeds(options: SeedsOptions): Promise<Summary> {
@@ -67,7 +68,10 @@ function tasksOf({ from, to, invariantsEvery = 1, repeatEvery = 50 }: SeedsOptio
 }
 
 /** One thread until there is no more work; a thread that dies or spins is replaced. */
-async function workThrough(next: () => Task | null, done: (task: Task, result: RunResult) => void): Promise<void> {
+async function workThrough(
+  next: () => Task | null,
+  done: (task: Task, result: RunResult) => void,
+): Promise<void> {
   let worker: Worker | null = null
   for (let task = next(); task !== null; task = next()) {
     worker ??= new Worker(new URL('./worker.js', import.meta.url))
@@ -97,6 +101,7 @@ function ask(worker: Worker, task: Task): Promise<RunResult | string> {
     worker.on('message', finish)
     worker.on('error', onError)
     worker.on('exit', onExit)
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     worker.postMessage(task)
   })
 }
@@ -115,7 +120,7 @@ function lost(seed: number, why: string): RunResult {
     frames: 0,
     virtualMs: 0,
     convergedMs: 0,
-    cpuMs: 0,
+    elapsedMs: 0,
     coverage: {},
     faultCounts: {},
   }

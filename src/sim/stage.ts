@@ -115,7 +115,11 @@ class Stage {
     try {
       this.perform(command)
     } catch (error) {
-      this.world.recorder.violate('scenario', this.world.now, `line ${line}: ${text}: ${(error as Error).message}`)
+      this.world.recorder.violate(
+        'scenario',
+        this.world.now,
+        `line ${line}: ${text}: ${(error as Error).message}`,
+      )
     }
   }
 
@@ -193,7 +197,8 @@ class Stage {
       case 'cut':
       case 'clog':
       case 'unclog':
-        world.disturb(command.pairs.flat(), 'links').until = command.do === 'unclog' ? world.now : Number.POSITIVE_INFINITY
+        world.disturb(command.pairs.flat(), 'links').until =
+          command.do === 'unclog' ? world.now : Number.POSITIVE_INFINITY
         world.recorder.note(world.now, null, 'fault', `${command.do} ${command.label}`)
         for (const [from, to] of command.pairs) {
           if (command.do === 'cut') network.cut(from, to)
@@ -232,14 +237,14 @@ class Stage {
   }
 
   /** Does something once, at the moment something else happens. */
-  private arm({ host, event, what, then }: Extract<Command, { do: 'when' }>): void {
+  private arm({ host, event, what, action }: Extract<Command, { do: 'when' }>): void {
     const { world } = this
     let armed = true
     const fire = (): void => {
       if (!armed) return
       armed = false
       // After the turn in which it happened: what a process wrote before it died is on its way.
-      world.scheduler.at(world.now, () => this.perform(then))
+      world.scheduler.at(world.now, () => this.perform(action))
     }
     if (event === 'enters') {
       world.listeners.push((daemon, said) => {
@@ -281,7 +286,8 @@ class Stage {
         break
       case 'send': {
         const target = command.to === null ? null : this.client(command.to)
-        const member = target === null ? null : { daemon: target.daemon.member, session: target.number, id: target.id }
+        const member =
+          target === null ? null : { daemon: target.daemon.member, session: target.number, id: target.id }
         for (let index = 0; index < command.count; index++) {
           this.client(command.client).send({
             groups: command.groups,
@@ -310,7 +316,9 @@ class Stage {
       const count = world.living.reduce((sum, daemon) => sum + daemon.installed, 0)
       if (count !== installs) since = world.now
       installs = count
-      const operational = world.living.every(daemon => daemon.state === 'paused' || daemon.cell.phase === 'operational')
+      const operational = world.living.every(
+        daemon => daemon.state === 'paused' || daemon.cell.phase === 'operational',
+      )
       if (operational && world.now - since >= calmMs) return
       if (world.now >= deadline) {
         world.recorder.violate('convergence', world.now, world.living.map(describeDaemon).join('; '))
@@ -338,7 +346,9 @@ class Stage {
         const sequences = command.hosts.map(host => this.delivered(host))
         for (const [index, sequence] of sequences.entries()) {
           if (sequence === sequences[0]) continue
-          throw new Error(`but ${hostName(command.hosts[index] as number)} differs from ${hostName(command.hosts[0] as number)}`)
+          throw new Error(
+            `but ${hostName(command.hosts[index] as number)} differs from ${hostName(command.hosts[0] as number)}`,
+          )
         }
         break
       }

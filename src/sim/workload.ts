@@ -58,7 +58,8 @@ export class Workload {
     for (const daemon of this.world.living) {
       if (daemon.state !== 'running' || this.equipped.has(daemon)) continue
       this.equipped.add(daemon)
-      for (let index = 0; index < this.world.settings.workload.sessionsPerDaemon; index++) this.connect(daemon)
+      for (let index = 0; index < this.world.settings.workload.sessionsPerDaemon; index++)
+        this.connect(daemon)
     }
   }
 
@@ -88,7 +89,9 @@ export class Workload {
     const count = random.chance(0.2) ? random.between(2, 6) : 1
     const sizes = Array.from({ length: count }, () => this.size())
     const selfDiscard = random.chance(workload.selfDiscardChance)
-    const service = random.chance(workload.safeChance) ? 'safe' : random.pick(['agreed', 'agreed', 'causal', 'fifo'] as const)
+    const service = random.chance(workload.safeChance)
+      ? 'safe'
+      : random.pick(['agreed', 'agreed', 'causal', 'fifo'] as const)
     this.messages += count
     if (selfDiscard) this.world.cover('self-discard')
     if (random.chance(workload.privateChance)) {

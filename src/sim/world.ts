@@ -219,11 +219,18 @@ export class World {
 
   // ---- frames ----
 
-  transmit(daemon: Daemon, to: readonly MemberId[] | null, lane: Lane, frame: Frame, bytes: Uint8Array): void {
+  transmit(
+    daemon: Daemon,
+    to: readonly MemberId[] | null,
+    lane: Lane,
+    frame: Frame,
+    bytes: Uint8Array,
+  ): void {
     const encoded = { bytes, decoded: null }
     if (to === null) {
       for (const host of this.hosts) {
-        if (host !== daemon.host) this.network.send(daemon.host, host, daemon.member, null, lane, frame.kind, encoded)
+        if (host !== daemon.host)
+          this.network.send(daemon.host, host, daemon.member, null, lane, frame.kind, encoded)
       }
       return
     }
@@ -243,7 +250,9 @@ export class World {
 /** Within these bounds a member that is up must not be lost. */
 function withinBudget(settings: Settings): boolean {
   const { network, loop } = settings
-  return network.loss <= 0.05 && network.corrupt <= 0.01 && network.capacity >= 1000 && loop.inboxFrames >= 1000
+  return (
+    network.loss <= 0.05 && network.corrupt <= 0.01 && network.capacity >= 1000 && loop.inboxFrames >= 1000
+  )
 }
 
 export function hostName(host: number): string {

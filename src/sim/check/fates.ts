@@ -67,7 +67,7 @@ function checkMembers(history: GroupHistory, report: Report, fate: FateRecord): 
   const view = history.view(fate.group, line.view)
   // Nobody may have lived to be shown the view of a message: then its members are not known here.
   if (!view) return
-  const strangers = all.filter(member => !view.nameSet.has(member))
+  const strangers = all.filter(member => !view.memberSet.has(history.session(member)?.index ?? -1))
   const missing = view.names.filter(member => !set.has(member))
   if (strangers.length > 0) broken(`${some(strangers)} is not in the view`)
   if (missing.length > 0) broken(`${some(missing)} of the view is neither received nor unknown`)

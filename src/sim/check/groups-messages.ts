@@ -288,7 +288,11 @@ function checkGaps(history: GroupHistory, report: Report, session: SessionRecord
       if (at < 0) continue
       const ordinal = message.ordinals[at]!
       const before = last.get(key(message.sender))
-      last.set(key(message.sender), { ordinal, epoch: message.epoch, member: stay.view.memberSet.has(message.sender) })
+      last.set(key(message.sender), {
+        ordinal,
+        epoch: message.epoch,
+        member: stay.view.memberSet.has(message.sender),
+      })
       if (!before || (before.epoch !== message.epoch && !before.member)) continue
       missingBetween(history, report, session, stay.view.group, message, before.ordinal, ordinal)
     }

@@ -10,7 +10,6 @@ export interface ViewRecord {
   readonly group: number
   readonly id: string
   readonly names: readonly string[]
-  readonly nameSet: ReadonlySet<string>
   /** Sessions, in the order of the view. */
   readonly members: readonly number[]
   readonly memberSet: ReadonlySet<number>
@@ -71,7 +70,7 @@ export interface MessageRecord {
   position: string | null
   /** Of the configuration that its position names; −1 if nobody received it. */
   epoch: number
-  /** Who received it, if it is private. */
+  /** Who received it first, if it is private; −1: nobody did. */
   addressee: number
 }
 

@@ -230,8 +230,9 @@ export class GroupWalk implements GroupHistory {
       )
     }
     if (line.group === undefined) {
-      const wrong = message.groups!.length > 0 || (message.to !== null && message.to !== session.name)
-      if (wrong)
+      if (message.addressee < 0) message.addressee = session.index
+      const addressee = message.to ?? this.sessions[message.addressee]!.name
+      if (message.groups!.length > 0 || addressee !== session.name)
         this.violate(
           'Groups private',
           session,
@@ -420,7 +421,6 @@ export class GroupWalk implements GroupHistory {
       group,
       id: line.id,
       names: line.members,
-      nameSet: new Set(line.members),
       members,
       memberSet: new Set(members),
       cause: line.cause,

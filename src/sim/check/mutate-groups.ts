@@ -58,6 +58,31 @@ function wentTogether(history: GroupHistory, stay: Stay, other: Stay): boolean {
   return showed(stay, other) || showed(other, stay)
 }
 
+/**
+ * Would the sender's messages just before and just after it, as far as the session received them in views joined by other
+ * than network views, be of one configuration, or of a sender that was a member all the time?
+ */
+function leavesGap(
+  history: GroupHistory,
+  session: SessionRecord,
+  stay: Stay,
+  message: MessageRecord,
+): boolean {
+  const run = session.stays.filter(one => one.run === stay.run)
+  const arrivals = run.flatMap(one =>
+    one.messages
+      .map(index => history.messages[index]!)
+      .filter(other => other.sender === message.sender)
+      .map(other => ({ message: other, stay: one })),
+  )
+  const at = arrivals.findIndex(arrival => arrival.message === message)
+  const [earlier, later] = [arrivals[at - 1], arrivals[at + 1]]
+  if (!earlier || !later) return false
+  if (earlier.message.epoch === later.message.epoch) return true
+  const between = run.slice(run.indexOf(earlier.stay), run.indexOf(later.stay) + 1)
+  return between.every(one => one.view.members.includes(message.sender))
+}
+
 /** What demands that a session received a message in a view it was in: see `drop`. */
 function demandedInView(
   history: GroupHistory,
@@ -73,18 +98,12 @@ function demandedInView(
   )
   if (others.some(other => wentTogether(history, stay, other))) breaks.push('Groups together')
   const beforeSignal = before(stay)
-  for (const other of others) {
+  for (const other of stay.view.memberSet.has(message.sender) ? others : []) {
     const place = other.messages.indexOf(message.index)
     const later = beforeSignal.slice(at + 1)
     if (later.some(one => other.messages.indexOf(one) > place)) breaks.push('Groups prefix')
   }
-  const run = session.stays
-    .filter(one => one.run === stay.run && one.view.group === stay.view.group)
-    .flatMap(one => one.messages)
-    .map(index => history.messages[index]!)
-    .filter(one => one.sender === message.sender)
-  const earlier = run.some(one => one.sequence < message.sequence)
-  if (earlier && run.some(one => one.sequence > message.sequence)) breaks.push('Groups fifo')
+  if (leavesGap(history, session, stay, message)) breaks.push('Groups fifo')
   return breaks
 }
 
@@ -210,18 +229,23 @@ function swap(specimen: Specimen, random: Random): Mutation | null {
 
 /**
  * A message received right after the transitional signal is received before it: the session claims more. Valid unless the
- * message is safe and some member that lives never received it, or somebody received something before it that this session
- * never did. (The other way round a session claims less: always valid.)
+ * message is safe and some member that lives never received it, or somebody received something of a member before it that
+ * this session never did. (The other way round a session claims less: always valid.)
  */
 function moveOverSignal(specimen: Specimen, random: Random): Mutation | null {
   const lines = specimen.bundle.clients
   const history = specimen.groups
   const candidates: { signal: number; message: MessageRecord; breaks: string[] }[] = []
+  const told = new Set<Stay>()
   lines.forEach((line, signal) => {
     if (line.e !== 'transitional') return
     const session = history.session(line.p)!
     const group = history.groups.find(line.group)
     const stay = session.stays.find(one => one.view.id === line.id && one.view.group === group)!
+    // Only the first signal since the last network view says anything.
+    const before = session.stays.find(one => one.next === stay)
+    if (told.has(stay) || (before?.signalled && stay.view.cause !== 'network')) return
+    told.add(stay)
     const first = stay.messages[stay.beforeSignal]
     if (first === undefined) return
     const message = history.messages[first]!
@@ -254,7 +278,8 @@ function claimsTooMuch(history: GroupHistory, stay: Stay, message: MessageRecord
   for (const other of stay.view.stays.values()) {
     const until = other.messages.indexOf(message.index)
     const earlier = other.messages.slice(0, Math.max(0, until))
-    if (earlier.some(one => lacks(own, history.messages[one]!))) breaks.push('Groups prefix')
+    const missing = earlier.map(one => history.messages[one]!).filter(one => lacks(own, one))
+    if (missing.some(one => stay.view.members.includes(one.sender))) breaks.push('Groups prefix')
   }
   return breaks
 }

@@ -22,6 +22,8 @@ interface State {
     readonly group: string
     readonly view: string
     readonly members: readonly Member[]
+    /** Number of all members, local or not. */
+    readonly size: number
   }[]
 }
 
@@ -73,7 +75,8 @@ export class GroupDaemon {
   /** Views are numbered within a configuration; a transitional one is not shared with all who shared the regular one. */
   private prefix = ''
   private changes = 0
-  private inTransitional = false
+  /** Who came along into the transitional configuration; null in a regular one. */
+  private together: readonly Process[] | null = null
   private fates: Map<string, Fate> = new Map()
   /** By session: how much of its stream it is known to have acknowledged. */
   private readonly known: Map<ReferenceSession, number> = new Map()
@@ -95,7 +98,7 @@ export class GroupDaemon {
     this.states = new Map()
     this.prefix = conf.id
     this.changes = 0
-    this.inTransitional = false
+    this.together = null
     this.world.originate(this.process, { kind: 'state', state: this.state() }, false)
   }
 
@@ -103,16 +106,23 @@ export class GroupDaemon {
     const groups: State['groups'][number][] = []
     for (const [group, { view, members }] of this.groups) {
       const local = members.filter(member => member.session.daemon === this)
-      if (local.length > 0) groups.push({ group, view, members: local })
+      if (local.length > 0) groups.push({ group, view, members: local, size: members.length })
     }
     const along = [...this.along].map(process => process.id).sort()
     return { from: this.process, lastShown: this.lastShown, along: along.join(), groups }
   }
 
-  transitional(id: string): void {
-    this.inTransitional = true
+  transitional(id: string, together: readonly Process[]): void {
+    this.together = together
     this.prefix = id
-    if (!this.states) for (const group of this.groups.keys()) this.signal(group)
+    for (const group of this.groups.keys()) this.signalIfCut(group)
+  }
+
+  /** The members of a group are told of a transitional configuration that not all of them came to. */
+  private signalIfCut(name: string): void {
+    const { members } = this.groups.get(name)!
+    if (this.together && members.some(({ session }) => !this.together!.includes(session.daemon.process)))
+      this.signal(name)
   }
 
   private signal(group: string): void {
@@ -141,27 +151,40 @@ export class GroupDaemon {
     this.states = null
     this.lastShown = conf.id
     this.along = new Set(conf.members)
+    const old = new Map(this.groups)
     this.groups.clear()
     const names = new Set(states.flatMap(one => one.groups.map(({ group }) => group)))
-    for (const name of [...names].sort()) this.merge(name, states, conf)
+    for (const name of [...names].sort()) this.merge(name, states, conf, old.get(name)?.view)
   }
 
-  private merge(name: string, states: readonly State[], conf: Conf): void {
-    const origins = new Map<string, { view: string; members: string[] }>()
+  private merge(name: string, states: readonly State[], conf: Conf, old: string | undefined): void {
+    const origins = new Map<string, { view: string; members: string[]; size: number }>()
     const members: Member[] = []
     for (const state of states) {
       const part = state.groups.find(({ group }) => group === name)
       if (!part) continue
       const key = `${state.lastShown} ${state.along} ${part.view}`
-      const origin = origins.get(key) ?? { view: part.view, members: [] }
+      const origin = origins.get(key) ?? { view: part.view, members: [], size: part.size }
       origins.set(key, origin)
       for (const member of part.members) origin.members.push(member.session.id)
       members.push(...part.members)
     }
     members.sort(before)
+    const [first] = origins.values()
+    if (origins.size === 1 && first!.size === members.length) {
+      // All of them came along, and nobody else came: their view goes on.
+      this.groups.set(name, { view: first!.view, members })
+      return
+    }
+    if (old !== undefined) {
+      // A merge cuts nobody off, but no network view comes without its signal.
+      this.groups.set(name, { view: old, members: members.filter(({ session }) => session.daemon === this) })
+      this.signal(name)
+    }
     this.groups.set(name, { view: `${conf.id}/0`, members })
-    this.show(name, 'network', [...origins.values()])
-    if (this.inTransitional) this.signal(name)
+    const shown = [...origins.values()].map(({ view, members }) => ({ view, members }))
+    this.show(name, 'network', shown)
+    this.signalIfCut(name)
   }
 
   private show(
@@ -188,9 +211,8 @@ export class GroupDaemon {
     group.members.push({ session, joined: [this.process.conf.epoch, entry.index, this.process.conf.id] })
     this.groups.set(name, group)
     this.show(name, 'join', [])
-    // A newcomer to a view of a transitional configuration must know that safe means less there.
-    if (this.inTransitional && session.daemon === this)
-      session.push({ e: 'transitional', group: name, id: group.view })
+    // Whoever comes to a view of a transitional configuration must know that safe means less there.
+    this.signalIfCut(name)
   }
 
   private left(session: ReferenceSession, name: string): void {

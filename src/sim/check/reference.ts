@@ -250,7 +250,7 @@ export class World {
     const members = cut.together.map(member => member.id)
     const base = { t: this.tick(), p: process.id, cell: 'main' }
     this.cell.push({ ...base, e: 'conf', id: cut.id, kind: 'transitional', of: conf.id, members })
-    process.daemon.transitional(cut.id)
+    process.daemon.transitional(cut.id, cut.together)
     for (const entry of [...conf.log.slice(cut.regularTo, cut.upTo), ...cut.beyond]) {
       if (dies()) return
       this.delivered(process, entry)
