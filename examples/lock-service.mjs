@@ -84,6 +84,7 @@ class Lock {
   }
 
   #lose() {
+    if (this.token !== null) this.#wants = null
     this.token = null
   }
 }
@@ -129,7 +130,7 @@ print(`${nameOf(sessions[0].id)} has it`)
 
 const waits = bob.acquire()
 cluster.cut('n1')
-await until('she has lost it', () => alice.token === null)
+await until(() => alice.token === null)
 print('alice is cut off: she has lost it, and nobody can have it, as no side has a majority')
 cluster.heal('n1')
 await waits

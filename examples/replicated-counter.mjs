@@ -65,16 +65,16 @@ const totals = () => `alice ${alice.total}, bob ${bob.total}, carol ${carol.tota
 const are = (...wanted) => [alice, bob, carol].every((counter, i) => counter.total === wanted[i])
 
 await Promise.all([bob.add(2), carol.add(3)])
-await until('all have 6', () => are(6, 6, 6))
+await until(() => are(6, 6, 6))
 print(`together:       ${totals()}`)
 
 cluster.cut('n3')
-await until('each side has its view', () => alice.members === 2 && carol.members === 1)
+await until(() => alice.members === 2 && carol.members === 1)
 await Promise.all([alice.add(10), bob.add(20), carol.add(100)])
-await until('each side has counted', () => are(36, 36, 106))
+await until(() => are(36, 36, 106))
 print(`n3 is cut off:  ${totals()}`)
 
 cluster.heal('n3')
-await until('the sides have met', () => are(136, 136, 136))
+await until(() => are(136, 136, 136))
 print(`merged:         ${totals()}`)
 await cluster.stop()

@@ -66,15 +66,17 @@ async function keepTalking({ group, session }: Member, stop: () => boolean): Pro
   return count
 }
 
+/** How many times its daemon has sent a heartbeat to everyone it reaches. */
+async function heartbeatsOf({ session }: Member): Promise<number> {
+  const { counters, peers } = await cellStatus(session)
+  return counters['cell.heartbeats.out'] / Math.max(1, peers.filter(({ link }) => link === 'up').length)
+}
+
 /** Waits until every member's daemon has sent so many heartbeats more. */
 async function heartbeats(members: readonly Member[], more: number): Promise<void> {
-  const sent = async ({ session }: Member): Promise<number> => {
-    const { counters, peers } = await cellStatus(session)
-    return counters['cell.heartbeats.out'] / Math.max(1, peers.filter(({ link }) => link === 'up').length)
-  }
-  const until = await Promise.all(members.map(async member => (await sent(member)) + more))
+  const until = await Promise.all(members.map(async member => (await heartbeatsOf(member)) + more))
   for (const [index, member] of members.entries()) {
-    await eventually(async () => (await sent(member)) >= (until[index] as number))
+    await eventually(async () => (await heartbeatsOf(member)) >= (until[index] as number))
   }
 }
 

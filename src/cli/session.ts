@@ -5,6 +5,7 @@ import { appendFileSync, closeSync, openSync } from 'node:fs'
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { Session, SessionOptions } from '../client/api.ts'
+import type { AnasaziError } from '../lib/errors.ts'
 import { CommandError, EXIT } from './exit.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -38,6 +39,10 @@ export function addConnectOptions(command: Command, parts: { readonly name: bool
 /** A session and what must be done when it is over. */
 export interface OpenedSession {
   readonly session: Session
+  /** Resolves when the session is lost, also while nothing is asked of it. */
+  readonly lost: Promise<void>
+  /** Why the session was lost; null if it was not. */
+  readonly loss: AnasaziError | null
   /** Ends the session in order, if it has not ended, and the trace. */
   end(): Promise<void>
 }
@@ -53,15 +58,28 @@ export async function openSession(
   command: string,
 ): Promise<OpenedSession> {
   const trace = options.trace === undefined ? null : new TraceFile(options.trace)
+  let loss: AnasaziError | null = null
+  let lose: (() => void) | null = null
+  const lost = new Promise<void>(resolve => {
+    lose = resolve
+  })
   try {
     const session = await connect(options.connect, {
       name: options.name ?? `${command}-${randomBytes(3).toString('hex')}`,
       signal: terminal.interruption(),
+      onClose: error => {
+        loss = error
+        if (error !== null) lose?.()
+      },
       ...(options.cell === undefined ? {} : { cell: options.cell }),
       ...(trace === null ? {} : { trace: line => trace.write(line) }),
     })
     return {
       session,
+      lost,
+      get loss() {
+        return loss
+      },
       async end() {
         try {
           if (!session.closed) await session.close()

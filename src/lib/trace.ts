@@ -20,7 +20,11 @@ export type CellTraceLine =
       readonly members: readonly string[]
     })
   /** Origination: `m` got its place in the order, in the current regular configuration of `p`. */
-  | (CellBase & { readonly e: 'send'; readonly m: string; readonly service: 'fifo' | 'causal' | 'agreed' | 'safe' })
+  | (CellBase & {
+      readonly e: 'send'
+      readonly m: string
+      readonly service: 'fifo' | 'causal' | 'agreed' | 'safe'
+    })
   | (CellBase & { readonly e: 'deliver'; readonly m: string })
   | (CellBase & { readonly e: 'fail' })
 

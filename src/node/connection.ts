@@ -14,6 +14,9 @@ import { comparePlaces } from '../groups/place.ts'
 
 export type Stage = 'handshake' | 'open' | 'closing' | 'closed'
 
+/** What may wait for a step before the channel is not read: a host that does not step must not fill its memory. Bytes. */
+const MOST_WAITING_BYTES = 4 << 20
+
 export class Connection {
   readonly channel: Channel
   stage: Stage = 'handshake'
@@ -43,26 +46,30 @@ export class Connection {
   openedAt = 0
   /** When the connection was accepted, for the handshake's deadline. */
   readonly since: number
-  /** Set by the channel: why it closed; null is an orderly end. */
-  closeError: Error | null = null
+  /** The channel has ended: nothing more comes, and nothing reaches the client. */
+  gone = false
 
   private readonly splitter: FrameSplitter<ClientFrame> = createClientFrameDecoder(HANDSHAKE_STREAM_LIMITS)
   private inbox: Uint8Array[] = []
+  private inboxBytes = 0
   private out: Uint8Array[] = []
   private reading = true
+  private flowing = true
 
   /** @param wake called when something waits to be taken in a step. */
   constructor(channel: Channel, since: number, wake: (connection: Connection) => void) {
     this.channel = channel
     this.since = since
     channel.onData = chunk => {
+      if (this.stage === 'closed') return
       this.inbox.push(chunk)
+      this.inboxBytes += chunk.length
+      if (this.inboxBytes > MOST_WAITING_BYTES) this.updateFlow()
       wake(this)
     }
     channel.onDrain = () => {}
-    channel.onClose = error => {
-      this.closeError = error
-      this.stage = 'closed'
+    channel.onClose = () => {
+      this.gone = true
       wake(this)
     }
     channel.resume()
@@ -84,14 +91,25 @@ export class Connection {
   /** The frames of the next chunk. Throws ClientProtocolError at the first malformed one; `out` holds those before. */
   takeFrames(out: ClientFrame[]): void {
     const chunk = this.inbox.shift()
-    if (chunk !== undefined) this.splitter.push(chunk, out)
+    if (chunk === undefined) return
+    this.inboxBytes -= chunk.length
+    if (!this.flowing) this.updateFlow()
+    this.splitter.push(chunk, out)
   }
 
-  /** Stops and resumes reading: the client feels it as back-pressure. */
-  setReading(reading: boolean): void {
-    if (this.reading === reading || this.stage === 'closed') return
+  /** Stops and resumes reading: the client feels it as back-pressure. True if that is a change. */
+  setReading(reading: boolean): boolean {
+    if (this.reading === reading || this.stage === 'closed') return false
     this.reading = reading
-    if (reading) this.channel.resume()
+    this.updateFlow()
+    return true
+  }
+
+  private updateFlow(): void {
+    const flowing = this.reading && this.inboxBytes <= MOST_WAITING_BYTES
+    if (flowing === this.flowing || this.gone) return
+    this.flowing = flowing
+    if (flowing) this.channel.resume()
     else this.channel.pause()
   }
 
@@ -126,11 +144,15 @@ export class Connection {
     if (this.stage !== 'closed') this.channel.write(out)
   }
 
-  /** Last words, then the end. */
+  /** Last words, then the end: what still comes is not looked at. */
   finish(): void {
     this.flush()
     if (this.stage === 'closed') return
     this.stage = 'closed'
+    this.inbox = []
+    this.inboxBytes = 0
+    // Read on, into nothing: an end that the channel does not read would go unnoticed.
+    this.channel.resume()
     this.channel.close()
   }
 }

@@ -21,10 +21,12 @@ import {
 } from '../codec/client.ts'
 import type { SlowClientPolicy } from '../config/config.ts'
 import type { NodeLimits } from '../config/limits.ts'
+import type { CountedLimit } from '../admin/registry.ts'
 import type { MemberId, Place } from '../core/types.ts'
 import { Acknowledgements } from '../groups/acknowledgements.ts'
-import { GroupError } from '../groups/errors.ts'
+import { GroupError, type GroupErrorCode } from '../groups/errors.ts'
 import type { Groups } from '../groups/groups.ts'
+import { utf8Length } from '../groups/names.ts'
 import type { Destination, DisconnectHead, GroupEvent, SessionId } from '../groups/types.ts'
 import { Connection } from './connection.ts'
 import { SlowClients } from './slow.ts'
@@ -39,7 +41,10 @@ export interface SessionServerOptions {
   readonly slow: SlowClientPolicy
   readonly counters: Counters
   readonly emit: (event: AdminEvent) => void
-  /** All cells of the node, this one first. */
+  /**
+   * All cells of the node, in the order of the configuration, in which the first matching pattern decides: the same for
+   * all clients, or they would not meet. Empty while the node starts; handshakes wait for it.
+   */
   readonly describeCells: () => readonly CellDescription[]
   /** JSON of the node's status; asked by clients. */
   readonly status: () => Promise<string>
@@ -49,6 +54,9 @@ export interface SessionServerOptions {
 
 /** A client that connects and says nothing is let go after this. */
 const handshakeMs = 5000
+
+/** How long a client has to read its last words; what it has not read until then is let go with the connection. */
+const lastWordsMs = 10_000
 
 /** Packs under way when the window closes. */
 const intakeSlack = 1024 * 1024
@@ -66,6 +74,8 @@ export class SessionServer {
   /** Connections with input, or that closed. */
   private ready: Set<Connection> = new Set()
   private readonly handshakes: Set<Connection> = new Set()
+  /** Connections that were ended and are not gone yet, and until when they may stay; null: just ended. */
+  private readonly ending: Map<Connection, number | null> = new Map()
   private sessionCounter = 0
   private leaving = false
 
@@ -84,6 +94,7 @@ export class SessionServer {
     this.connections.add(connection)
     this.handshakes.add(connection)
     if (this.handshakes.size > this.options.limits.handshakes) {
+      this.hit('handshakes', connection.id, this.handshakes.size)
       this.refuse(
         connection,
         'too-many-handshakes',
@@ -94,6 +105,7 @@ export class SessionServer {
 
   /** Carries out what clients sent, in turns of one chunk each. */
   intake(now: number): void {
+    if (this.options.describeCells().length === 0) return
     while (this.ready.size > 0) {
       const round = this.ready
       this.ready = new Set()
@@ -118,23 +130,38 @@ export class SessionServer {
     if (connection.intake <= this.options.limits.clientIntakeBytes) connection.setReading(true)
   }
 
-  /** Time passed: handshakes that are late, clients that lag. @returns whether credit must be held. */
+  /** Time passed: handshakes that are late, clients that lag or do not go. @returns whether credit must be held. */
   tick(now: number): boolean {
     for (const connection of this.handshakes) {
       if (now - connection.since < handshakeMs) break // in the order of arrival
       this.refuse(connection, 'handshake-timeout', `no hello within ${handshakeMs} ms`)
     }
-    return this.slow.tick(this.bySession.values(), now, (connection, words) => this.evict(connection, words))
+    for (const [connection, until] of this.ending) {
+      if (until === null) this.ending.set(connection, now + lastWordsMs)
+      else if (now >= until) {
+        this.ending.delete(connection)
+        connection.channel.abort()
+      }
+    }
+    return this.slow.tick(now, (connection, words) => this.evict(connection, words))
   }
 
   nextDeadline(): number {
-    const next = this.slow.nextDeadline()
-    for (const connection of this.handshakes) return Math.min(next, connection.since + handshakeMs)
+    let next = this.slow.nextDeadline()
+    for (const connection of this.handshakes) {
+      next = Math.min(next, connection.since + handshakeMs)
+      break
+    }
+    for (const until of this.ending.values()) next = Math.min(next, until ?? Number.NEGATIVE_INFINITY)
     return next
   }
 
-  flush(): void {
-    for (const connection of this.telling.takeDirty()) connection.flush()
+  /** Hands everything told in this step to the channels, and sees who lags. */
+  flush(now: number): void {
+    for (const connection of this.telling.takeDirty()) {
+      connection.flush()
+      this.slow.look(connection, now)
+    }
   }
 
   /** The daemon leaves: every session is told, and its disconnect ordered. */
@@ -171,6 +198,8 @@ export class SessionServer {
   }
 
   private takeChunk(connection: Connection, now: number): void {
+    // What came before the end of the channel counts as sent.
+    if (connection.stage === 'closed' || (connection.gone && !connection.hasInput)) return this.closed(connection)
     const frames: ClientFrame[] = []
     try {
       connection.takeFrames(frames)
@@ -181,7 +210,7 @@ export class SessionServer {
       for (const frame of frames) if (connection.stage === 'open') this.take(connection, frame, now)
       this.refuse(connection, 'protocol', error.message)
     }
-    if (connection.stage === 'closed') this.closed(connection)
+    if (connection.gone) this.ready.add(connection)
   }
 
   private take(connection: Connection, frame: ClientFrame, now: number): void {
@@ -196,13 +225,13 @@ export class SessionServer {
         this.refuse(connection, 'protocol', 'a second hello')
         break
       case 'join':
-        this.request(connection, frame.request, () => {
+        this.request(connection, frame, () => {
           this.options.groups.join(connection.session, frame.group)
           connection.joining.set(frame.group, frame.request)
         })
         break
       case 'leave':
-        this.request(connection, frame.request, () => {
+        this.request(connection, frame, () => {
           this.options.groups.leave(connection.session, frame.group)
           connection.leaving.set(frame.group, frame.request)
         })
@@ -214,7 +243,7 @@ export class SessionServer {
         this.acknowledge(connection, frame.bytes, now)
         break
       case 'fate':
-        this.request(connection, frame.request, () => this.fate(connection, frame))
+        this.request(connection, frame, () => this.fate(connection, frame))
         break
       case 'query':
         this.query(connection, frame)
@@ -225,7 +254,7 @@ export class SessionServer {
   }
 
   private welcome(connection: Connection, hello: HelloFrame, now: number): void {
-    const { cluster, cell, self, groups, limits } = this.options
+    const { cluster, cell, self, limits } = this.options
     if (this.leaving) return this.refuse(connection, 'daemon-leaving', 'this daemon is leaving')
     if (hello.lowest > CLIENT_PROTOCOL_HIGHEST || hello.highest < CLIENT_PROTOCOL_LOWEST) {
       const ours = `${CLIENT_PROTOCOL_LOWEST} to ${CLIENT_PROTOCOL_HIGHEST}`
@@ -246,14 +275,12 @@ export class SessionServer {
     if (hello.auth !== 'none') {
       return this.refuse(connection, 'auth', `authentication "${hello.auth}" is not offered, only "none"`)
     }
-    let session: number
-    const name = hello.name === '' ? `client${++this.sessionCounter}` : hello.name
-    try {
-      session = groups.open(name)
-    } catch (error) {
-      if (!(error instanceof GroupError)) throw error
-      return this.refuse(connection, error.code, error.message)
+    const opened = this.open(hello.name)
+    if (opened instanceof GroupError) {
+      this.objected(opened, connection.id, hello.name)
+      return this.refuse(connection, opened.code, opened.message)
     }
+    const { session, name } = opened
     const id: SessionId = `${name}@${self}.${session}`
     this.handshakes.delete(connection)
     connection.trace = hello.trace
@@ -277,6 +304,19 @@ export class SessionServer {
     connection.openedAt = now
   }
 
+  /** Opens a session; whoever has no name of its own gets one that is free. */
+  private open(wanted: string): { readonly session: number; readonly name: string } | GroupError {
+    for (;;) {
+      const name = wanted === '' ? `client${++this.sessionCounter}` : wanted
+      try {
+        return { session: this.options.groups.open(name), name }
+      } catch (error) {
+        if (!(error instanceof GroupError)) throw error
+        if (wanted !== '' || error.code !== 'name-in-use') return error
+      }
+    }
+  }
+
   private clientLimits(): ClientLimits {
     const { messageBytes, groupNameBytes, groupsPerSession, destinationGroups, clientIntakeBytes } =
       this.options.limits
@@ -290,15 +330,37 @@ export class SessionServer {
   }
 
   /** Carries out a request; what the group layer objects to is the answer. */
-  private request(connection: Connection, request: number, run: () => void): void {
+  private request(
+    connection: Connection,
+    { request, group }: { readonly request: number; readonly group: string },
+    run: () => void,
+  ): void {
     try {
       run()
     } catch (error) {
       if (!(error instanceof GroupError)) throw error
       const { code, message, retryable } = error
+      this.objected(error, connection.id, group)
       connection.send({ kind: 'error', request, code, message, retryable })
       this.telling.touch(connection)
     }
+  }
+
+  /** A limit was hit. */
+  private hit(limit: CountedLimit, who: string, value: number): void {
+    const { counters, emit, cell, limits } = this.options
+    counters.count(`cell.limits.${limit}`)
+    emit({ type: 'limit', cell, limit, who, value, bound: limits[limit] })
+  }
+
+  /** The group layer objected; perhaps because of a limit. */
+  private objected({ code }: GroupError, who: string, name: string): void {
+    const { limits } = this.options
+    const limit = limitBehind[code]
+    if (limit === undefined) return
+    if (limit !== 'groupNameBytes' && limit !== 'sessionNameBytes') return this.hit(limit, who, limits[limit])
+    const bytes = utf8Length(name)
+    if (bytes > limits[limit]) this.hit(limit, who, bytes)
   }
 
   private segment(connection: Connection, frame: SegmentFrame): void {
@@ -314,6 +376,7 @@ export class SessionServer {
       )
     } catch (error) {
       if (!(error instanceof GroupError)) throw error
+      this.segmentObjected(connection, frame, error)
       // Accepted messages must not be lost silently: a segment that cannot be ordered ends the session.
       return this.refuse(connection, error.code, `message ${firstSequence}: ${error.message}`)
     }
@@ -323,10 +386,19 @@ export class SessionServer {
     // The library keeps within its window and one message, so that its acknowledgements are always read. Who does not
     // is no longer read, and has only itself to hold up.
     if (connection.intake > limits.clientIntakeBytes + limits.messageBytes + intakeSlack) {
-      counters.count('cell.limits.clientIntakeBytes')
+      if (!connection.setReading(false)) return
+      this.hit('clientIntakeBytes', connection.id, connection.intake)
       counters.count('cell.intake.pauses')
-      connection.setReading(false)
     }
+  }
+
+  private segmentObjected(connection: Connection, { destination, bytes, count }: SegmentFrame, error: GroupError): void {
+    const { destinationGroups } = this.options.limits
+    if (error.code === 'message-too-large') this.hit('messageBytes', connection.id, bytes - 4 * count)
+    else if (destination.to !== 'groups') return
+    else if (destination.groups.length > destinationGroups) {
+      this.hit('destinationGroups', connection.id, destination.groups.length)
+    } else for (const group of destination.groups) this.objected(error, connection.id, group)
   }
 
   private acknowledge(connection: Connection, bytes: number, now: number): void {
@@ -335,7 +407,7 @@ export class SessionServer {
       return
     }
     connection.acknowledged = bytes
-    this.slow.acknowledged(connection, now)
+    this.slow.acknowledged(connection)
   }
 
   private fate(connection: Connection, frame: FateFrame): void {
@@ -361,6 +433,7 @@ export class SessionServer {
       answer(JSON.stringify(groups.members(frame.group)))
     } else {
       this.options.status().then(answer, (error: unknown) => {
+        if (connection.stage !== 'open') return
         const message = error instanceof Error ? error.message : String(error)
         connection.send({ kind: 'error', request: frame.request, code: 'internal', message, retryable: true })
         this.telling.touch(connection)
@@ -374,6 +447,8 @@ export class SessionServer {
     if (this.bySession.get(connection.session) !== connection || connection.ending) return
     connection.ending = true
     if (connection.stage === 'open') connection.stage = 'closing'
+    // Who is going anyway holds nobody up.
+    this.slow.forget(connection)
     const acknowledged = this.acknowledgements.closing(connection.session)
     this.options.groups.disconnect(connection.session, reason, acknowledged)
     const counter = reason === 'closed' ? 'closed' : reason === 'evicted' ? 'evicted' : 'lost'
@@ -386,17 +461,27 @@ export class SessionServer {
     if (connection === undefined) return
     this.bySession.delete(session)
     this.telling.forget(connection)
-    this.slow.forget(connection)
     if (connection.stage !== 'closing') return
     const leaving = { kind: 'closing', code: 'daemon-leaving', words: 'this daemon is leaving' } as const
     connection.send(this.leaving ? leaving : { kind: 'closing', code: 'closed', words: '' })
-    connection.finish()
-    this.connections.delete(connection)
+    this.end(connection)
   }
 
-  /** The channel is gone. */
-  private closed(connection: Connection): void {
+  /** Nothing more is to be said; the channel closes once the client has read what was. */
+  private end(connection: Connection): void {
+    connection.finish()
+    this.connections.delete(connection)
+    this.handshakes.delete(connection)
     this.ready.delete(connection)
+    if (!connection.gone) this.ending.set(connection, null)
+  }
+
+  /** The channel is gone, or what comes from it is of no interest. */
+  private closed(connection: Connection): void {
+    if (connection.gone) {
+      connection.stage = 'closed'
+      this.ending.delete(connection)
+    }
     this.connections.delete(connection)
     this.handshakes.delete(connection)
     if (connection.session > 0) this.disconnect(connection, 'lost')
@@ -405,8 +490,7 @@ export class SessionServer {
   private evict(connection: Connection, words: string): void {
     connection.send({ kind: 'closing', code: 'evicted', words })
     this.disconnect(connection, 'evicted')
-    connection.finish()
-    this.connections.delete(connection)
+    this.end(connection)
   }
 
   /** Last words in the handshake, or to a client that broke the protocol. */
@@ -416,11 +500,16 @@ export class SessionServer {
     if (connection.stage === 'handshake') connection.send({ kind: 'refused', code, words })
     else connection.send({ kind: 'closing', code, words })
     if (connection.session > 0) this.disconnect(connection, 'lost')
-    connection.finish()
-    this.connections.delete(connection)
-    this.handshakes.delete(connection)
-    this.ready.delete(connection)
+    this.end(connection)
   }
+}
+
+/** Objections of the group layer that mean a limit was hit; for names, if they are too long. */
+const limitBehind: { readonly [Code in GroupErrorCode]?: CountedLimit } = {
+  'bad-group': 'groupNameBytes',
+  'bad-name': 'sessionNameBytes',
+  'too-many-groups': 'groupsPerSession',
+  'too-many-sessions': 'sessions',
 }
 
 /** @throws GroupError for a member id that names no session. */

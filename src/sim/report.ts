@@ -1,7 +1,7 @@
 /** What a range of seeds amounts to. */
 
 import { createHash } from 'node:crypto'
-import { type Sometimes, sometimes } from '../lib/coverage.ts'
+import { seldom, type Sometimes, sometimes } from '../lib/coverage.ts'
 import type { Violation } from './recorder.ts'
 import type { RunResult } from './run.ts'
 
@@ -118,7 +118,10 @@ export function replayCommand(seed: number): string {
 }
 
 function coverageOf(results: readonly RunResult[]): Record<Sometimes, number> {
-  const coverage = Object.fromEntries(sometimes.map(mark => [mark, 0])) as Record<Sometimes, number>
+  const coverage = Object.fromEntries([...sometimes, ...seldom].map(mark => [mark, 0])) as Record<
+    Sometimes,
+    number
+  >
   for (const result of results) {
     for (const mark of Object.keys(result.coverage) as Sometimes[]) coverage[mark]++
   }

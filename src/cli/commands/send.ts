@@ -1,13 +1,14 @@
 import type { Command } from 'commander'
 import type { Receipt, Session } from '../../client/api.ts'
 import type { Service } from '../../core/types.ts'
+import { AnasaziError } from '../../lib/errors.ts'
 import type { CommandContext } from '../context.ts'
 import { examples } from '../context.ts'
 import { CommandError, EXIT } from '../exit.ts'
 import { lineBatches, LineTooLongError, whole } from '../lines.ts'
 import { LineSender } from '../sender.ts'
 import { addConnectOptions, openSession } from '../session.ts'
-import type { ConnectOptions } from '../session.ts'
+import type { ConnectOptions, OpenedSession } from '../session.ts'
 import { counted, painter, shortId } from '../style.ts'
 import type { Terminal } from '../terminal.ts'
 import { serviceName } from './join.ts'
@@ -38,22 +39,23 @@ export function addSendCommand(program: Command, context: CommandContext): void 
       ),
     )
     .action(async (group: string, options: SendCommandOptions) => {
-      const { session, end } = await openSession(context.terminal, context.connect, options, 'send')
+      const opened = await openSession(context.terminal, context.connect, options, 'send')
       try {
-        await send(session, group, options, context.terminal)
+        await send(opened, group, options, context.terminal)
       } finally {
-        await end()
+        await opened.end()
       }
       context.finish(EXIT.ok)
     })
 }
 
 async function send(
-  session: Session,
+  opened: OpenedSession,
   group: string,
   options: SendCommandOptions,
   terminal: Terminal,
 ): Promise<void> {
+  const { session } = opened
   const maximum = session.limits.maxMessageBytes
   const interruption = terminal.interruption()
   const messages =
@@ -63,13 +65,25 @@ async function send(
     interruption.addEventListener('abort', () => reject(interruptedError(session)), { once: true })
   })
   try {
-    await Promise.race([work(session, group, messages, options, terminal), interrupted])
+    // A loss ends the command at once, not with the next line of the input.
+    const lost = opened.lost.then(() => Promise.reject(opened.loss))
+    await Promise.race([work(session, group, messages, options, terminal), interrupted, lost])
   } catch (error) {
+    // Whatever noticed it first, and whatever that says.
+    if (opened.loss !== null) throw lossError(session, opened.loss)
     if (!(error instanceof LineTooLongError)) throw error
     const accepted = counted(session.progress.accepted, 'message')
     const advice = `The limit of the daemon is ${maximum} bytes (messageBytes); ${accepted} before it were sent.`
     throw new CommandError(EXIT.negative, `the input contains ${error.message}`, advice, { cause: error })
   }
+}
+
+/** What became of what was sent, when the daemon is lost. */
+function lossError(session: Session, why: AnasaziError): AnasaziError {
+  const { accepted, delivered } = session.progress
+  if (delivered >= accepted) return why
+  const particulars = `${delivered} of ${counted(accepted, 'message')} were delivered for certain.`
+  return new AnasaziError('fate-unknown', particulars, { cause: why })
 }
 
 function interruptedError(session: Session): CommandError {

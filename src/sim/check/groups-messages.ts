@@ -171,7 +171,13 @@ export function checkPrefixes(history: GroupHistory, report: Report): void {
 
 /** True if a stay saw only the beginning of what another saw, and not more of it before the signal. */
 function covers(history: GroupHistory, long: Stay, short: Stay): boolean {
-  return untilSignal(short) <= untilSignal(long) && prefix(history, short, long, false)
+  if (!prefix(history, short, long, false)) return false
+  for (let i = untilSignal(short) - 1; i >= 0; i--) {
+    const place = long.messages.indexOf(short.messages[i]!)
+    // What `long` discarded itself has no place there: look at the one before.
+    if (place >= 0) return place < untilSignal(long)
+  }
+  return true
 }
 
 /** Number of a stay's messages that came before any transitional signal. */

@@ -56,6 +56,41 @@ describe('sound traces', () => {
   })
 })
 
+/** The first message of each sender came in epoch 1, the others in epoch 2. */
+function acrossEpochs(text: string): string[] {
+  const lines = clientScript(text).map(line =>
+    line.e === 'receive' && !line.m.endsWith(':1')
+      ? { ...line, position: `2${line.position.slice(1)}` }
+      : line,
+  )
+  const violations = checkGroups(lines, { drained: false })
+  return [...new Set(violations.map(violation => violation.property))]
+}
+
+describe('a view that outlives a configuration', () => {
+  test('who only sends to the group may have been elsewhere meanwhile', () => {
+    const text = `
+      s: +1:g +2:g +3:g
+      b: join:g g/1[b] s1 s3`
+    expect(acrossEpochs(text)).toEqual([])
+    expect(found(text)).toEqual(['Groups fifo'])
+  })
+
+  test('a member was here all the time', () => {
+    const text = `
+      a: join:g g/1[a b] +1:g +2:g +3:g closed
+      b: join:g g/1[a b] a1 a3`
+    expect(acrossEpochs(text)).toEqual(['Groups fifo'])
+  })
+
+  test('a member that left in between may have been elsewhere', () => {
+    const text = `
+      a: join:g g/1[a b] +1:g leave:g left:g +2:g +3:g
+      b: join:g g/1[a b] a1 g/2[b]^leave a3`
+    expect(acrossEpochs(text.replace('leave:g left:g', 'a1 leave:g left:g'))).toEqual([])
+  })
+})
+
 describe('each property is noticed by name', () => {
   const cases: [string, string, string, Partial<GroupOptions>?][] = [
     [
@@ -285,4 +320,22 @@ test('a sender that left no trace is excused if the trace is said to be partial'
   const text = 'a: join:g g/1[a] b1:g'
   expect(found(text)).toEqual(['Groups sent'])
   expect(found(text, { partial: true })).toEqual([])
+})
+
+/** The same lines with sendings that do not say to whom. */
+function nameless(lines: ReturnType<typeof clientScript>): typeof lines {
+  return lines.map(line => {
+    if (line.e !== 'send') return line
+    const { to: _, ...rest } = line
+    return rest
+  })
+}
+
+test('a private message comes to one session, even if its sending does not say to whom', () => {
+  const text = `
+    a: +1:>b
+    b: a1`
+  expect(checkGroups(nameless(clientScript(text)), { drained: false })).toEqual([])
+  const two = checkGroups(nameless(clientScript(`${text}\n    c: a1`)), { drained: false })
+  expect(two.map(violation => violation.property)).toEqual(['Groups private'])
 })
