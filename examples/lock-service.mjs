@@ -18,6 +18,8 @@ class Lock {
   #group
   #self
   #wants = null
+  /** Words of ours that have not come back in the order: the queue does not know yet what we want. */
+  #unheard = 0
   /** Who wants the lock, in the order; the first has it once all of the view have spoken. */
   #queue = []
   #silent = new Set()
@@ -47,6 +49,7 @@ class Lock {
 
   /** Safe: nobody acts on what not every daemon holds. */
   #say() {
+    this.#unheard++
     const words = { view: this.#view, wants: this.#wants !== null, has: this.token !== null }
     this.#group.send(JSON.stringify(words), { service: 'safe' }).catch(() => this.#lose())
   }
@@ -72,13 +75,14 @@ class Lock {
   }
 
   #hear(sender, { view, wants, has }, position) {
+    if (sender === this.#self) this.#unheard--
     if (view === this.#view) this.#silent.delete(sender)
     const others = this.#queue.filter(id => id !== sender)
     if (has) this.#queue = [sender, ...others]
     else if (!wants) this.#queue = others
     else if (others.length === this.#queue.length) this.#queue.push(sender)
-    const isMine = this.#isMajority && this.#silent.size === 0 && this.#queue[0] === this.#self
-    if (!isMine || this.token !== null || this.#wants === null) return
+    const isSettled = this.#isMajority && this.#silent.size === 0 && this.#unheard === 0
+    if (!isSettled || this.#queue[0] !== this.#self || this.token !== null) return
     this.token = position
     this.#wants()
   }
@@ -96,7 +100,8 @@ function isMajority(members) {
 
 const cluster = await Cluster.start(...daemons)
 const sessions = []
-for (const [i, name] of ['alice', 'bob', 'carol'].entries()) sessions.push(await cluster.session(daemons[i], name))
+for (const [i, name] of ['alice', 'bob', 'carol'].entries())
+  sessions.push(await cluster.session(daemons[i], name))
 const locks = await Promise.all(sessions.map(session => Lock.join(session, 'printer')))
 let inside = 0
 let most = 0
@@ -115,23 +120,25 @@ async function work(lock) {
   lock.release()
 }
 
-await Promise.all(locks.map(async lock => {
-  for (let i = 0; i < 5; i++) await work(lock)
-}))
+await Promise.all(
+  locks.map(async lock => {
+    for (let i = 0; i < 5; i++) await work(lock)
+  }),
+)
 print(`${turns} turns, ${most} at a time, ${total} counted`)
 
 const [alice, bob, carol] = locks
 await carol.acquire()
 print(`${nameOf(sessions[2].id)} has the lock, and her daemon dies`)
 const next = alice.acquire()
-await cluster.nodes.n3.close()
+await cluster.crash('n3')
 await next
 print(`${nameOf(sessions[0].id)} has it`)
 
 const waits = bob.acquire()
 cluster.cut('n1')
 await until(() => alice.token === null)
-print('alice is cut off: she has lost it, and nobody can have it, as no side has a majority')
+print('alice is cut off: she has lost it, and nobody has it, as no side has a majority')
 cluster.heal('n1')
 await waits
 print('healed: bob has it')

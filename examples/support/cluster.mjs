@@ -64,7 +64,10 @@ export class Cluster {
     const [main] = config.cells
     const peers = Object.keys(this.#ports)
       .filter(peer => peer !== name)
-      .map(peer => ({ name: peer, address: { host: '127.0.0.1', port: this.#links[`${name}>${peer}`].port } }))
+      .map(peer => ({
+        name: peer,
+        address: { host: '127.0.0.1', port: this.#links[`${name}>${peer}`].port },
+      }))
     const listen = { host: '127.0.0.1', port: this.#ports[name] }
     return { ...config, cells: [{ ...main, listen, peers, timeouts: { ...main.timeouts, ...timeouts } }] }
   }
@@ -110,6 +113,13 @@ export class Cluster {
       .map(([, link]) => link)
   }
 
+  /** Ends a node without a word to the others. */
+  async crash(name) {
+    const closed = this.nodes[name].close()
+    this.heal(name)
+    await closed
+  }
+
   async stop() {
     clearTimeout(this.#giveUp)
     for (const session of this.#sessions) await session.close()
@@ -152,7 +162,10 @@ class Link {
 
   setCut(cut) {
     this.#cut = cut
-    for (const socket of this.#sockets) cut ? socket.pause() : socket.resume()
+    for (const socket of this.#sockets) {
+      if (cut) socket.pause()
+      else socket.resume()
+    }
   }
 
   close() {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { limitTable } from '../config/limits.ts'
+import { limitNames } from '../config/limits.ts'
 import { Counters } from './counters.ts'
 import { describeEvent, EventLog, severityOf } from './events.ts'
 import type { AdminEvent, RecordedEvent } from './events.ts'
-import { counterIndex, numericTable, registry } from './registry.ts'
+import { countedLimits, counterIndex, numericTable, registry } from './registry.ts'
 import { statusDocument, statusJson } from './status.ts'
 import type { StatusProviders } from './status.ts'
 
@@ -17,10 +17,20 @@ describe('registry', () => {
     }
   })
 
-  it('counts the hits of every limit', () => {
-    for (const limit of Object.keys(limitTable)) {
+  it('counts the hits of every limit that is not the size of something', () => {
+    for (const limit of countedLimits) {
       expect(registry.find(row => row.name === `cell.limits.${limit}`)?.kind).toBe('counter')
     }
+    const sizes = limitNames.filter(limit => !(countedLimits as readonly string[]).includes(limit))
+    expect(sizes.sort()).toEqual([
+      'fatePrivate',
+      'fateViews',
+      'fateViewsTotal',
+      'maxFrameBytes',
+      'maxFrameSegments',
+      'rememberedDaemons',
+      'statePartBytes',
+    ])
   })
 
   it('knows no other counters', () => {

@@ -3,7 +3,7 @@
  * Status, metrics, consoles and agents read it; what is not in it does not exist.
  */
 
-import { limitTable } from '../config/limits.ts'
+import { limitNames } from '../config/limits.ts'
 import type { LimitName } from '../config/limits.ts'
 import type { LossReason } from '../core/api.ts'
 
@@ -62,7 +62,6 @@ const counters = [
     'frames',
     'Frames dropped because they were for another cell or from an unknown sender.',
   ],
-  ['cell.dropped.duplicate', 'frames', 'Frames of streams that had been received before.'],
   ['cell.dropped.overflow', 'frames', 'Frames not sent because the queue to a peer was full.'],
   ['cell.heartbeats.in', 'frames', 'Heartbeats from peers.'],
   ['cell.heartbeats.out', 'frames', 'Heartbeats to peers, one for each peer.'],
@@ -70,7 +69,11 @@ const counters = [
   ['cell.announcements.out', 'frames', 'Facts to peers in frames of their own, one for each peer.'],
   ['cell.naks.in', 'requests', 'Requests of peers to retransmit.'],
   ['cell.naks.out', 'requests', 'Requests to peers to retransmit.'],
-  ['cell.retransmissions.in', 'frames', 'Frames received in a retransmission.'],
+  [
+    'cell.retransmissions.in',
+    'frames',
+    'Frames that came late, or from another than their sender: sent again.',
+  ],
   ['cell.retransmissions.out', 'frames', 'Frames sent again because a peer asked.'],
   ['cell.segments.originated', 'segments', 'Segments of this daemon that got their place in the order.'],
   ['cell.segments.delivered', 'segments', 'Segments that were delivered in the order.'],
@@ -82,26 +85,34 @@ const counters = [
   ['cell.configurations.installed', 'configurations', 'Regular configurations installed.'],
   ['cell.attempts.started', 'attempts', 'Attempts to form a configuration that this member took part in.'],
   ['cell.attempts.failed', 'attempts', 'Of these, attempts that were given up.'],
-  ['cell.peers.connected', 'connections', 'Connections to peers whose handshake succeeded.'],
-  ['cell.peers.lost', 'connections', 'Connections to peers that ended.'],
-  ['cell.peers.resumed', 'connections', 'Connections that went on where a lost one had stopped.'],
-  [
-    'cell.peers.rejected',
-    'connections',
-    'Handshakes with peers that failed or were refused, by either side.',
-  ],
+  ['cell.peers.connected', 'connections', 'Times that both lanes to a peer were connected.'],
+  ['cell.peers.lost', 'connections', 'Times that a peer which was so connected lost a lane.'],
+  ['cell.peers.resumed', 'connections', 'Lanes connected again to the same incarnation of a peer.'],
+  ['cell.peers.rejected', 'connections', 'Handshakes with peers that were refused, by either side.'],
   ['cell.sessions.opened', 'sessions', 'Sessions opened.'],
-  ['cell.sessions.closed', 'sessions', 'Sessions that closed by their own wish.'],
+  [
+    'cell.sessions.closed',
+    'sessions',
+    'Sessions that ended in order: as the client asked, or as the daemon left.',
+  ],
   ['cell.sessions.lost', 'sessions', 'Sessions whose connection was lost.'],
   ['cell.sessions.evicted', 'sessions', 'Sessions ended because they were too slow.'],
-  ['cell.sessions.refused', 'sessions', 'Clients whose handshake failed or was refused.'],
+  [
+    'cell.sessions.refused',
+    'sessions',
+    'Clients sent away: in the handshake, or because they broke the protocol.',
+  ],
   ['cell.sessions.warned', 'events', 'Warnings to sessions that read too slowly.'],
   ['cell.joins', 'events', 'Joins of local sessions that were ordered.'],
   ['cell.leaves', 'events', 'Leaves of local sessions that were ordered.'],
   ['cell.views', 'views', 'Views shown to local sessions, each view counted once.'],
   ['cell.credit.holds', 'events', 'Times that credit was held back because a local session lagged.'],
   ['cell.credit.heldMs', 'ms', 'Time for which credit was held back.'],
-  ['cell.intake.pauses', 'events', 'Times that a session was not read because the cell was full.'],
+  [
+    'cell.intake.pauses',
+    'events',
+    'Times that a session was not read because too much of it waited for its place in the order.',
+  ],
   ['cell.loop.turns', 'turns', 'Turns of the loop that drives the cell.'],
   ['cell.loop.stalls', 'events', 'Turns that came too late for the timeouts to mean anything.'],
   ['cell.loop.stalledMs', 'ms', 'Time for which the loop stood still in these.'],
@@ -141,11 +152,41 @@ const suspicionHelp: { readonly [Reason in LossReason]: string } = {
   disagrees: 'Members that wanted another membership for too long.',
 }
 
+/**
+ * Limits that are sizes: of the parts into which things are cut, of what is remembered. They are reached all the time, so
+ * no counter says so.
+ */
+type Size =
+  | 'maxFrameBytes'
+  | 'maxFrameSegments'
+  | 'statePartBytes'
+  | 'fateViews'
+  | 'fateViewsTotal'
+  | 'fatePrivate'
+  | 'rememberedDaemons'
+
+const sizes: { readonly [Name in Size]: true } = {
+  maxFrameBytes: true,
+  maxFrameSegments: true,
+  statePartBytes: true,
+  fateViews: true,
+  fateViewsTotal: true,
+  fatePrivate: true,
+  rememberedDaemons: true,
+}
+
+/** A limit that somebody can hit, which is counted. */
+export type CountedLimit = Exclude<LimitName, Size>
+
+export const countedLimits: readonly CountedLimit[] = limitNames.filter(
+  (name): name is CountedLimit => !(name in sizes),
+)
+
 export type CounterName =
   | (typeof counters)[number][0]
   | (typeof gauges)[number][0]
   | `cell.suspicions.${LossReason}`
-  | `cell.limits.${LimitName}`
+  | `cell.limits.${CountedLimit}`
 
 /** State that is read from where it lives when somebody asks. */
 const states: readonly Row[] = [
@@ -204,7 +245,7 @@ function numericRows(): Row[] {
       help: suspicionHelp[reason],
     })
   }
-  for (const limit of Object.keys(limitTable)) {
+  for (const limit of countedLimits) {
     const help = `Times that the limit ${limit} was hit.`
     rows.push({ name: `cell.limits.${limit}`, unit: 'events', kind: 'counter', mutability: 'monotone', help })
   }

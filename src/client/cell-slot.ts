@@ -178,6 +178,7 @@ export class CellSlot implements LinkReceiver, QueueOwner {
   async leave(membership: Membership): Promise<void> {
     membership.state = 'leaving'
     if (this.link === null) return this.remove(membership, null)
+    this.options.recorder?.leaving(this.id!, membership.name)
     // The request is queued at once, so that the leave comes behind what was sent before the call.
     const left = this.link.leave(membership.name)
     try {

@@ -3,7 +3,9 @@
  * whose buffer is transferred; it is joined into that buffer first, because slices share their memory with others.
  */
 
-import type { MessagePort } from 'node:worker_threads'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { encodeDaemonFrame } from '../codec/client-encode.ts'
+import { AnasaziError } from '../lib/errors.ts'
 import type { Channel } from './channel.ts'
 import { ignoreClose, ignoreData, ignoreDrain } from './channel.ts'
 
@@ -149,4 +151,34 @@ class PortChannel implements Channel {
 /** Wraps one end of a `MessageChannel`. A thread that ends closes the channel of the other end. */
 export function createPortChannel(port: MessagePort): Channel {
   return new PortChannel(port)
+}
+
+/** What a thread posts through the port that it got from a node: a channel to a cell, null is the default one. */
+interface ChannelRequest {
+  readonly cell: string | null
+  readonly port: MessagePort
+}
+
+/** The node's side. @param accept serves a client at the port; what it throws is told to that client. */
+export function servePort(port: MessagePort, accept: (cell: string | null, port: MessagePort) => void): void {
+  port.on('message', (request: ChannelRequest) => {
+    try {
+      accept(request.cell, request.port)
+    } catch (error) {
+      const code = error instanceof AnasaziError ? error.code : 'refused'
+      const channel = createPortChannel(request.port)
+      channel.write([encodeDaemonFrame({ kind: 'refused', code, words: String((error as Error).message) })])
+      channel.close()
+    }
+  })
+  // Threads that might still ask are no reason to go on.
+  port.unref()
+}
+
+/** The other thread's side: a channel to a cell of the node that `port` leads to. */
+export function openPortChannel(port: MessagePort, cell: string | null): Channel {
+  const { port1, port2 } = new MessageChannel()
+  const request: ChannelRequest = { cell, port: port2 }
+  port.postMessage(request, [port2])
+  return createPortChannel(port1)
 }

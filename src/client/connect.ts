@@ -1,9 +1,11 @@
 /** Connecting to a daemon over a socket. */
 
+import type { MessagePort } from 'node:worker_threads'
 import type { CellDescription } from '../codec/client.ts'
 import { AnasaziError } from '../lib/errors.ts'
 import { parseAddress } from './address.ts'
-import type { Session, SessionOptions } from './api.ts'
+import type { Session, SessionOptions, TransferablePort } from './api.ts'
+import { openPortChannel } from './channel-port.ts'
 import { defaultConnectAddress, monotonicNanoseconds, openSocketChannel } from './channel-socket.ts'
 import type { OpenCell } from './session.ts'
 import { ClientSession } from './session.ts'
@@ -35,12 +37,20 @@ export function endpointOf(address: string, cell: CellDescription): string {
 /**
  * Open a session.
  *
- * @param url `unix:/path` or `tcp://host:port`; the address that all tools share if it is left out.
+ * @param to `unix:/path` or `tcp://host:port`; the address that all tools share if it is left out; in a thread beside a
+ *   node, what that node's `port()` gave.
  * @throws AnasaziError `bad-address`, `connection-refused`, `refused`, `name-in-use`, `protocol`,
  *   `handshake-timeout`, `connection-lost`, `aborted`.
  */
-export async function connect(url?: string, options: SessionOptions = {}): Promise<Session> {
-  const address = url ?? defaultConnectAddress()
+export async function connect(
+  to?: string | TransferablePort,
+  options: SessionOptions = {},
+): Promise<Session> {
+  if (typeof to === 'object') {
+    const first = options.cell ?? null
+    return openSession(async cell => openPortChannel(to as MessagePort, cell?.name ?? first), options)
+  }
+  const address = to ?? defaultConnectAddress()
   let { signal } = options
   const session = await openSession(
     cell => openSocketChannel(cell === null ? address : endpointOf(address, cell), signal),

@@ -18,6 +18,9 @@ import type { Channel } from './channel.ts'
 import { createChannelPair } from './channel-memory.ts'
 import { comparePlaces } from './position.ts'
 
+/** Member id of the daemon that is none. */
+const FAKE = `fake#${'0'.repeat(32)}`
+
 export interface FakeSession {
   readonly id: string
   readonly number: number
@@ -131,7 +134,7 @@ export class FakeDaemon {
       return null
     }
     const number = ++this.lastNumber
-    const id = `${frame.name || `client${number}`}@fake#00.${number}`
+    const id = `${frame.name || `client${number}`}@${FAKE}.${number}`
     const cell = this.options.cell ?? 'main'
     const session: FakeSession = {
       id,
@@ -150,7 +153,7 @@ export class FakeDaemon {
       features: 0,
       number,
       session: id,
-      daemon: 'fake#00',
+      daemon: FAKE,
       cluster: 'test',
       cell,
       limits: this.limits,
@@ -220,7 +223,7 @@ export class FakeDaemon {
     request: { session: FakeSession; request: number } | null,
   ): void {
     const previous = group.view === '' ? null : group.view
-    group.view = `${this.options.epoch ?? 1}.fake#00.7/${++this.views}`
+    group.view = `${this.options.epoch ?? 1}.${FAKE}.7/${++this.views}`
     const place = cause === 'network' ? null : this.nextPlace()
     for (const member of group.members) {
       const full = request?.session === member
@@ -413,7 +416,7 @@ export class FakeDaemon {
   }
 
   private answerQuery(session: FakeSession, request: number, what: string, name: string): void {
-    let answer: unknown = { daemon: 'fake#00' }
+    let answer: unknown = { daemon: FAKE }
     if (what === 'groups') {
       answer = [...this.groups.values()]
         .filter(group => group.members.length > 0)

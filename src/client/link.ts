@@ -492,6 +492,7 @@ const ALIASES: Readonly<Record<string, ErrorCode>> = {
   'message-too-large': 'too-large',
   'no-session': 'closed',
   'not-member': 'not-a-member',
+  'too-many-handshakes': 'too-many-sessions',
 }
 
 function errorOf(code: string, words: string, retryable: boolean | null): AnasaziError {

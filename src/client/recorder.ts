@@ -80,8 +80,14 @@ export class Recorder {
     this.write(session, { e: 'join', group })
   }
 
-  left(session: SessionId, group: string): void {
+  /** The leave was asked for. */
+  leaving(session: SessionId, group: string): void {
     this.write(session, { e: 'leave', group })
+  }
+
+  /** The last word on the group. */
+  left(session: SessionId, group: string): void {
+    this.write(session, { e: 'closed', group })
   }
 
   closed(session: SessionId, why: string): void {

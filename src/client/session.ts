@@ -48,6 +48,9 @@ const MOST_KEPT_WARNINGS = 256
 /** Destinations of `sendMany` and `sendTo` that are kept. */
 const MOST_DESTINATIONS = 1024
 
+/** name@daemon#incarnation.number; a daemon ends a session that sends to anything else. */
+const SESSION_ID = /^[^@#]+@[^@#]{1,64}#[0-9a-f]{32}\.[1-9]\d{0,14}$/
+
 const encoder = new TextEncoder()
 
 /** How a session is shared with other threads; given by the entry points for platforms that have them. */
@@ -389,7 +392,7 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
 
   private routeTo(member: SessionId, cell?: string): { slot: CellSlot; destination: Destination } {
     this.checkOpen()
-    if (!/^.+@.+\.\d+$/s.test(member)) throw new AnasaziError('bad-member', `'${member}'.`)
+    if (!SESSION_ID.test(member)) throw new AnasaziError('bad-member', `'${member}'.`)
     const destination = this.destination(`m\0${member}`, () => memberDestination(member))
     return { slot: cell === undefined ? this.main : this.slotOf(cell), destination }
   }

@@ -81,7 +81,11 @@ export class Announcer {
       ordering.consumed > this.told.consumed ||
       ((this.unacknowledged > 0 || ordering.window.bytes > 0) && received > this.told.received) ||
       (ordering.heldCredit === null && this.told.credit < this.told.received)
-    if (!moved) return false
+    if (!moved) {
+      // What moved may have come to rest untold (the window opened): a deadline left behind would never be met.
+      this.movedAt = Number.POSITIVE_INFINITY
+      return false
+    }
     if (this.unacknowledged >= this.limits.windowBytes / 4) return true
     if (this.movedAt === Number.POSITIVE_INFINITY) this.movedAt = now
     return now - this.movedAt >= this.timeouts.acknowledgeMs

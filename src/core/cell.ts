@@ -7,7 +7,7 @@
 import { InvariantError } from '../lib/assert.ts'
 import type { CellApi, CellEvent, CellLoad, CellOptions, Outgoing, PhaseName } from './api.ts'
 import { sameConfiguration } from './configuration.ts'
-import type { Frame, MembershipFrame, OrderingFrame } from './frames.ts'
+import type { DataFrame, Frame, MembershipFrame, OrderingFrame } from './frames.ts'
 import { discontent, gatherDeadline, gatherTurn, retarget } from './gather.ts'
 import { checkInvariants } from './invariants.ts'
 import {
@@ -32,9 +32,12 @@ import {
   recoverTurn,
 } from './recover.ts'
 import { CellState } from './state.ts'
-import { bytesOf } from './stream.ts'
+import { bytesOf, type Stream } from './stream.ts'
 import { findStalled, onFacts, trafficTurn, windowFull } from './traffic.ts'
 import type { Configuration, MemberId, Segment } from './types.ts'
+
+/** No frame lies above: the clocks of those who follow it must still be able to count. */
+const highestTimestamp = 2 ** 53 - 2 ** 40
 
 export class Cell implements CellApi {
   /** For tests and the simulator's oracles; everybody else uses the methods. */
@@ -79,7 +82,7 @@ export class Cell implements CellApi {
         this.receiveOrdering(from, frame, now)
         break
       case 'heartbeat':
-        installBy(state, frame.configuration)
+        installBy(state, from, frame.configuration)
         onHeartbeat(state, from, frame, now)
         break
       case 'challenge':
@@ -172,7 +175,7 @@ export class Cell implements CellApi {
 
   private receiveOrdering(from: MemberId, frame: OrderingFrame, now: number): void {
     const { state } = this
-    installBy(state, frame.configuration)
+    installBy(state, from, frame.configuration)
     const { ordering } = state
     if (!sameConfiguration(frame.configuration, ordering.configuration.id)) {
       sawConfiguration(state, from, frame.configuration)
@@ -181,13 +184,26 @@ export class Cell implements CellApi {
     const { members } = ordering.configuration
     if (frame.rank >= members.length || !members.includes(from)) return
     if (frame.kind === 'data') {
-      if (frame.rank === ordering.rank || !ordering.accept(frame)) return
+      if (frame.rank === ordering.rank || !this.fits(frame) || !ordering.accept(frame)) return
       state.announcer.frameReceived(bytesOf(frame))
       fetchProgress(state, now)
     } else if (frame.kind === 'facts') {
       // Facts are told by their owner; relaying them is allowed by the protocol, but nobody does so yet.
       if (members[frame.rank] === from) onFacts(state, from, frame)
     } else state.repair.owe(from, frame)
+  }
+
+  /**
+   * Bounds on what a member that keeps to no window can make us hold, and on what its clock can do to ours. A frame that
+   * does not fit counts as lost: asked for again once what is held became stable.
+   */
+  private fits(frame: DataFrame): boolean {
+    const { ordering, limits, frozen } = this.state
+    if (frame.ts > highestTimestamp) return false
+    if (frozen) return true // nothing becomes stable any more, and recovery must not want for room
+    const stream = ordering.streams[frame.rank] as Stream
+    const windows = frame.seq === stream.contiguous + 1 ? 16 : 4
+    return stream.heldBytes <= windows * (limits.windowBytes + limits.maxFrameBytes)
   }
 
   private receiveMembership(from: MemberId, frame: MembershipFrame, now: number): void {
@@ -225,6 +241,7 @@ export class Cell implements CellApi {
     if (gap <= state.timeouts.suspectAfterMs / 2) return
     state.cover('stall distrusts itself')
     state.peers.rearm(now)
+    state.repair.rearm(now)
     state.owed = []
     const { phase } = state
     if (phase.name === 'gather' || phase.name === 'recover') phase.deadline += gap

@@ -21,6 +21,11 @@ export function sortMembers(members: Iterable<MemberId>): MemberId[] {
   return [...members].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
 }
 
+/** True if every member comes before the next: no order but this one, and nobody twice. */
+export function isSorted(members: readonly MemberId[]): boolean {
+  return members.every((member, i) => i === 0 || (members[i - 1] as string) < member)
+}
+
 export function digestMembers(members: readonly MemberId[]): number {
   return members.reduce((hash, member) => fnv1a(`${member},`, hash), fnv1a(''))
 }

@@ -43,11 +43,11 @@ export function gatherTurn(state: CellState, phase: Gathering, now: number): voi
   }
   const { target } = state
   if (target[0] === state.self) coordinateGather(state, phase, now)
-  else if (now >= phase.deadline + state.timeouts.gatherMs) {
+  else if (now >= followerDeadline(state, phase)) {
     // The one who ought to form with us does not. Without the edge the next attempt differs from this one.
     const coordinator = target[0] as MemberId
     if (!busy(state, coordinator, phase, now)) state.peers.lose(coordinator, 'unresponsive', now)
-    phase.deadline = now
+    phase.deadline = now - patienceMs(state)
   }
 }
 
@@ -66,16 +66,22 @@ function coordinateGather(state: CellState, phase: Gathering, now: number): void
 
 /**
  * How long the target must stand before it is formed. Who only shrinks need not wait; joins are collected. Leaving out
- * somebody whom one of us hears wants patience: others may be about to suspect the same member as we do, or to hear one
- * who comes back, a heartbeat later, and until they do the matrix looks like a bridge with us at its wrong end.
+ * somebody whom one of us hears wants patience: others may be about to suspect the same member as we do (we by a refused
+ * connection, they by silence), or to hear one who comes back, and until they do the matrix looks like a bridge with us
+ * at its wrong end.
  */
 function settleMs(state: CellState): number {
   const { target, timeouts, peers, ordering } = state
   const leavesOut = (member: MemberId): boolean => !target.includes(member)
   if (target.some(member => peers.matrix.get(member)?.hears.some(leavesOut))) {
-    return Math.min(timeouts.heartbeatMs * 2, timeouts.gatherMs / 2)
+    return patienceMs(state)
   }
   return target.every(member => ordering.configuration.members.includes(member)) ? 0 : timeouts.settleMs
+}
+
+/** Long enough for everyone else to suspect whom we suspect, and to tell. */
+function patienceMs(state: CellState): number {
+  return state.timeouts.suspectAfterMs + state.timeouts.heartbeatMs * 2
 }
 
 function agrees(state: CellState, member: MemberId): boolean {
@@ -97,9 +103,16 @@ function form(state: CellState, now: number): void {
   acceptForm(state, frame, now)
 }
 
+/** When the one who ought to form with us has had all the time it may take. */
+function followerDeadline(state: CellState, phase: Gathering): number {
+  return phase.deadline + state.timeouts.gatherMs + patienceMs(state)
+}
+
 /** When the gather phase next has something to decide. */
 export function gatherDeadline(state: CellState, phase: Gathering, now: number): number {
-  if (state.target[0] !== state.self) return phase.deadline + state.timeouts.gatherMs
+  if (state.target[0] !== state.self) return followerDeadline(state, phase)
   const settled = Math.max(phase.notBefore, phase.targetAt + settleMs(state))
-  return settled > now ? Math.min(phase.deadline, settled) : phase.deadline
+  if (settled <= now) return phase.deadline
+  // Past its deadline, with nobody who disagrees, the target only has to settle.
+  return phase.deadline <= now ? settled : Math.min(phase.deadline, settled)
 }

@@ -1,6 +1,7 @@
 /** What must hold after every step, whatever arrived. Run by tests and by the simulator. */
 
 import { invariant } from '../lib/assert.ts'
+import { isSorted } from './configuration.ts'
 import type { CellState } from './state.ts'
 import type { Stream } from './stream.ts'
 
@@ -8,11 +9,7 @@ export function checkInvariants(state: CellState): void {
   const { ordering, phase } = state
   const { id, members } = ordering.configuration
   invariant(members.includes(state.self), 'we are in our own configuration', members)
-  invariant(
-    members.every((member, i) => i === 0 || (members[i - 1] as string) < member),
-    'members are sorted',
-    members,
-  )
+  invariant(isSorted(members), 'members are sorted', members)
   invariant(state.ballot >= id.epoch, 'the ballot is never below the installed epoch', [
     state.ballot,
     id.epoch,

@@ -43,7 +43,7 @@ function component(matrix: Matrix, self: MemberId): MemberId[] {
 
 /** Grows a clique from `first`, taking candidates in order. */
 function growClique(
-  matrix: Matrix,
+  edges: ReadonlyMap<MemberId, ReadonlySet<MemberId>>,
   first: MemberId,
   candidates: readonly MemberId[],
   max: number,
@@ -51,7 +51,8 @@ function growClique(
   const clique = [first]
   for (const candidate of candidates) {
     if (clique.length >= max) break
-    if (candidate !== first && clique.every(member => hearEachOther(matrix, member, candidate))) {
+    const heard = edges.get(candidate)
+    if (candidate !== first && clique.every(member => heard?.has(member))) {
       clique.push(candidate)
     }
   }
@@ -61,16 +62,19 @@ function growClique(
 /**
  * The configuration `self` should be in: the members that hear each other are divided greedily, the largest clique
  * first (of equals, the one that sorts first), at most `max` members each.
- * Greedy growth from every member costs O(n³) for a component of n and finds a maximal, not always a maximum, clique:
+ * Greedy growth from every member costs O(n³) a clique for a component of n and finds a maximal, not always a maximum, clique:
  * enough, since any rule serves that all compute alike.
  */
 export function cliqueOf(matrix: Matrix, self: MemberId, max: number): MemberId[] {
   let left = component(matrix, self)
   if (left.length <= max && isClique(matrix, left)) return left
+  const edges = new Map(
+    left.map(member => [member, new Set(left.filter(other => hearEachOther(matrix, member, other)))]),
+  )
   while (left.length > 0) {
     let best: MemberId[] = []
     for (const first of left) {
-      const clique = growClique(matrix, first, left, max)
+      const clique = growClique(edges, first, left, max)
       if (clique.length > best.length || (clique.length === best.length && clique.join() < best.join()))
         best = clique
     }

@@ -25,6 +25,9 @@ export interface Peer {
   last: HeartbeatFrame | null
 }
 
+/** Peers kept at most: more than any cell has members; strangers beyond it replace strangers. */
+const maxPeers = 1024
+
 export interface Loss {
   readonly member: MemberId
   readonly reason: LossReason
@@ -86,8 +89,9 @@ export class Peers {
     peer.lastHeardAt = now
     if (!peer.answered) {
       if (now - peer.challengedAt < this.timeouts.heartbeatMs / 2) return null
+      // One nonce until it is answered: with a new one each time no answer slower than a heartbeat would ever match.
+      if (peer.challengedAt < 0) peer.nonce = this.random.int(2 ** 32)
       peer.challengedAt = now
-      peer.nonce = this.random.int(2 ** 32)
       return peer.nonce
     }
     peer.last = frame
@@ -109,13 +113,15 @@ export class Peers {
 
   /** Puts those who answered and are no longer held down into our row. */
   admit(now: number): void {
+    let news = false
     for (const peer of this.peers.values()) {
       if (peer.answered && peer.heardSince === Number.POSITIVE_INFINITY && now >= peer.heldUntil) {
         peer.heardSince = now
         this.admissions.push(peer.member)
+        news = true
       }
     }
-    this.writeRow()
+    if (news) this.writeRow()
   }
 
   /** No longer in our row. Doubles its hold-down, unless it heard well of for long. */
@@ -127,6 +133,7 @@ export class Peers {
     if (over) this.peers.delete(member)
     if (peer.heardSince === Number.POSITIVE_INFINITY) {
       peer.answered = false
+      peer.challengedAt = Number.NEGATIVE_INFINITY
       return
     }
     if (now - peer.heardSince > this.timeouts.maxHoldDownMs * 4) peer.losses = 0
@@ -145,8 +152,8 @@ export class Peers {
   tick(now: number): void {
     for (const peer of this.peers.values()) {
       const silence = now - peer.lastHeardAt
-      if (peer.heardSince !== Number.POSITIVE_INFINITY && silence >= this.timeouts.suspectAfterMs) {
-        this.lose(peer.member, 'silent', now)
+      if (peer.heardSince !== Number.POSITIVE_INFINITY) {
+        if (silence >= this.timeouts.suspectAfterMs) this.lose(peer.member, 'silent', now)
       } else if (silence > this.timeouts.maxHoldDownMs * 4) {
         this.peers.delete(peer.member)
       }
@@ -193,8 +200,13 @@ export class Peers {
       heardSince: Number.POSITIVE_INFINITY,
       last: null,
     }
+    if (this.peers.size >= maxPeers) this.forgetStranger()
     this.peers.set(member, peer)
     return peer
+  }
+
+  private forgetStranger(): void {
+    for (const peer of this.peers.values()) if (!peer.answered) return void this.peers.delete(peer.member)
   }
 
   private bury(member: MemberId): void {

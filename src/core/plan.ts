@@ -5,7 +5,7 @@
 
 import { sameMembers } from './configuration.ts'
 import type { FormFrame, GroupPlan, PlanFrame, StateFrame, StreamPlan, StreamState } from './frames.ts'
-import type { MemberId } from './types.ts'
+import type { ConfigurationId, MemberId } from './types.ts'
 
 /** One State with its author. */
 export interface Report {
@@ -13,7 +13,18 @@ export interface Report {
   readonly state: StateFrame
 }
 
-/** @param reports one for every member of the form. Throws RangeError if two disagree on what one old configuration is. */
+/** Two members report different things of what should be one old configuration. */
+export class Disagreement extends Error {
+  override readonly name = 'Disagreement'
+  readonly member: MemberId
+
+  constructor(member: MemberId, old: ConfigurationId) {
+    super(`${member} reports other members of ${old.key}`)
+    this.member = member
+  }
+}
+
+/** @param reports one for every member of the form. Throws {@link Disagreement}, naming whom the first report contradicts. */
 export function makePlan(form: FormFrame, reports: readonly Report[]): PlanFrame {
   const byOld = new Map<string, Report[]>()
   for (const report of reports) {
@@ -30,7 +41,7 @@ function planGroup(reports: readonly Report[]): GroupPlan {
   const { old, oldMembers } = (reports[0] as Report).state
   for (const { member, state } of reports) {
     if (!sameMembers(state.oldMembers, oldMembers) || state.streams.length !== oldMembers.length) {
-      throw new RangeError(`${member} reports other members of ${old.key}`)
+      throw new Disagreement(member, old)
     }
   }
   const together = oldMembers.filter(member => reports.some(report => report.member === member))

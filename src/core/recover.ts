@@ -5,7 +5,7 @@
  * Install count; nothing merged before a Recovered is ever undone.
  */
 
-import { sameConfiguration, sameMembers } from './configuration.ts'
+import { isSorted, sameConfiguration, sameMembers } from './configuration.ts'
 import type {
   FormFrame,
   GroupPlan,
@@ -19,7 +19,7 @@ import type {
 import { install } from './install.ts'
 import { isClique } from './matrix.ts'
 import { becomeGather, becomeRecover } from './phases.ts'
-import { makePlan } from './plan.ts'
+import { Disagreement, makePlan } from './plan.ts'
 import type { Stream } from './stream.ts'
 import type { CellState, Coordination, Phase } from './state.ts'
 import type { ConfigurationId, MemberId } from './types.ts'
@@ -47,6 +47,7 @@ export function onForm(state: CellState, from: MemberId, frame: FormFrame, now: 
   const { configuration, members } = frame
   if (configuration.coordinator !== from || members[0] !== from || !members.includes(state.self)) return
   if (members.length > state.limits.maxMembers || from === state.self) return
+  if (!isSorted(members) || configuration.epoch > state.highestPlausibleEpoch) return
   const { phase } = state
   if (phase.name === 'recover' && sameConfiguration(phase.form.configuration, configuration)) {
     answerAgain(state, phase)
@@ -111,7 +112,9 @@ function takeState(
   try {
     plan = makePlan(phase.form, reports)
   } catch (error) {
-    becomeGather(state, (error as RangeError).message, now)
+    if (!(error instanceof Disagreement)) throw error
+    if (error.member !== state.self) state.peers.lose(error.member, 'disagrees', now)
+    becomeGather(state, error.message, now)
     return
   }
   coverPlan(state, plan)
@@ -139,6 +142,8 @@ export function onPlan(state: CellState, from: MemberId, frame: PlanFrame, now: 
     sameMembers(frame.members, phase.form.members) &&
     sameMembers(group.oldMembers, state.ordering.configuration.members) &&
     group.streams.length === group.oldMembers.length &&
+    // It was made from our State among others: it cannot want less than we have handed up.
+    group.streams.every(({ upTo }, rank) => upTo >= (state.ordering.streams[rank] as Stream).delivered) &&
     group.together.includes(state.self) &&
     group.together.every(member => frame.members.includes(member) && group.oldMembers.includes(member))
   if (fits) takePlan(state, phase, frame, now)
@@ -207,8 +212,9 @@ export function onInstall(state: CellState, from: MemberId, frame: InstallFrame)
 }
 
 /** The first frame of a configuration is an Install for whoever holds exactly its Plan and has recovered. */
-export function installBy(state: CellState, configuration: ConfigurationId): void {
+export function installBy(state: CellState, from: MemberId, configuration: ConfigurationId): void {
   const phase = attempt(state, configuration)
+  if (phase !== null && !phase.form.members.includes(from)) return
   if (phase === null || !phase.recovered || phase.plan === null) return
   state.cover('Install by first frame')
   install(state, phase.plan)
@@ -231,11 +237,23 @@ function coordinateTurn(state: CellState, phase: Recovering, coordination: Coord
   const missing = members.filter(member => member !== state.self && !answered.has(member))
   if (now >= phase.deadline) {
     for (const member of missing) state.peers.lose(member, 'unresponsive', now)
+    // All but us have what they need: then who does not supply us is lost, or the next attempt would be the same again.
+    if (missing.length === 0)
+      for (const member of suppliers(state, phase)) state.peers.lose(member, 'unresponsive', now)
     becomeGather(state, `no progress; ${missing.join(' ')} did not answer`, now)
   } else if (now >= coordination.retryAt) {
     coordination.retryAt = now + retryMs(state)
     if (missing.length > 0) state.send(missing, 'control', phase.plan ?? phase.form)
   }
+}
+
+/** Whom the Plan names for what we still lack. */
+function suppliers(state: CellState, phase: Recovering): MemberId[] {
+  const wanted = phase.plan === null ? [] : (groupOf(state, phase.plan)?.streams ?? [])
+  const { streams } = state.ordering
+  return wanted
+    .filter(({ upTo }, rank) => (streams[rank] as Stream).contiguous < upTo)
+    .map(({ supplier }) => supplier)
 }
 
 function participateTurn(state: CellState, phase: Recovering, now: number): void {

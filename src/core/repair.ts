@@ -111,6 +111,11 @@ export class Repair {
     return gap ? now - gap.since : 0
   }
 
+  /** Our own loop stalled: nobody has stood still before we listened again. */
+  rearm(now: number): void {
+    for (const gap of this.gaps) if (gap) gap.since = now
+  }
+
   nextDeadline(): number {
     let next = Number.POSITIVE_INFINITY
     for (const gap of this.gaps) if (gap && gap.nextNakAt < next) next = gap.nextNakAt

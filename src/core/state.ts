@@ -143,7 +143,12 @@ export class CellState {
   }
 
   sawEpoch(epoch: number): void {
-    if (epoch > this.maxEpoch) this.maxEpoch = epoch
+    if (epoch > this.maxEpoch) this.maxEpoch = Math.min(epoch, this.highestPlausibleEpoch)
+  }
+
+  /** Epochs grow by one an attempt. A leap towards the end of the numbers would leave no room for later attempts. */
+  get highestPlausibleEpoch(): number {
+    return Math.max(this.maxEpoch + 2 ** 20, 2 ** 52)
   }
 
   get phaseName(): PhaseName {

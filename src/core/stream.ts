@@ -60,7 +60,7 @@ export class Stream {
     if (seq > this.highest) this.highest = seq
     this.learn(frame.facts)
     this.advance()
-    return true
+    return seq <= this.contiguous || this.frame(seq) !== undefined
   }
 
   /** Merges facts told by this member: they only grow. */

@@ -134,7 +134,8 @@ export function findStalled(state: CellState, now: number): void {
   if (state.frozen) return
   const { ordering, timeouts } = state
   ordering.configuration.members.forEach((member, rank) => {
-    if (rank === ordering.rank) return
+    // Who left the configuration owes it nothing more, and is to be merged with, not suspected.
+    if (rank === ordering.rank || state.departed.has(member)) return
     const streamStalled = state.repair.stalledFor(rank, now) >= timeouts.stalledAfterMs
     // One that cannot get a third member's frames suspects that one itself; give it the time.
     const acknowledgeStalled = owesFor(state, ordering, rank, now) >= timeouts.stalledAfterMs * 1.5

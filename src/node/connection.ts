@@ -43,7 +43,6 @@ export class Connection {
   intake = 0
   /** Its disconnect was submitted. */
   ending = false
-  openedAt = 0
   /** When the connection was accepted, for the handshake's deadline. */
   readonly since: number
   /** The channel has ended: nothing more comes, and nothing reaches the client. */
@@ -141,7 +140,7 @@ export class Connection {
     if (this.out.length === 0) return
     const { out } = this
     this.out = []
-    if (this.stage !== 'closed') this.channel.write(out)
+    if (this.stage !== 'closed' && !this.gone) this.channel.write(out)
   }
 
   /** Last words, then the end: what still comes is not looked at. */

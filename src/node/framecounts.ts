@@ -5,7 +5,8 @@ import type { AdminEvent } from '../admin/events.ts'
 import { counterIndex } from '../admin/registry.ts'
 import type { CodecError } from '../codec/error.ts'
 import type { CellEvent } from '../core/api.ts'
-import type { Frame, Lane } from '../core/frames.ts'
+import type { DataFrame, Frame, Lane } from '../core/frames.ts'
+import type { Configuration, MemberId } from '../core/types.ts'
 import type { TransportCounters } from '../transport/transport.ts'
 
 const framesIn = {
@@ -29,43 +30,72 @@ const announcements = {
 const naks = { in: counterIndex('cell.naks.in'), out: counterIndex('cell.naks.out') }
 const overflow = counterIndex('cell.dropped.overflow')
 const resumed = counterIndex('cell.peers.resumed')
+const rejected = counterIndex('cell.peers.rejected')
+const retransmissions = {
+  in: counterIndex('cell.retransmissions.in'),
+  out: counterIndex('cell.retransmissions.out'),
+}
 
 export class FrameCounts {
   private readonly counters: Counters
-  /** Highest seq sent of our own stream: at or below it a data frame is a retransmission. */
+  private readonly self: MemberId
+  private configuration: Configuration | null = null
+  private ownRank = -1
+  /** Highest seq sent of our own stream, and received of each other one: at or below it is a retransmission. */
   private highestSent = 0
-  private configuration = ''
+  private highestReceived: number[] = []
   private forming = false
 
-  constructor(counters: Counters) {
+  constructor(counters: Counters, self: MemberId) {
     this.counters = counters
+    this.self = self
   }
 
-  received(frame: Frame, lane: Lane, bytes: number): void {
+  /** @param configuration the installed one */
+  received(frame: Frame, lane: Lane, bytes: number, from: MemberId, configuration: Configuration): void {
     const { counters } = this
     counters.add(framesIn[lane], 1)
     counters.add(bytesIn[lane], bytes)
-    if (frame.kind === 'heartbeat') counters.add(heartbeats.in, 1)
+    if (frame.kind === 'data') this.dataReceived(frame, from, configuration)
+    else if (frame.kind === 'heartbeat') counters.add(heartbeats.in, 1)
     else if (frame.kind === 'facts') counters.add(announcements.in, 1)
     else if (frame.kind === 'nak') counters.add(naks.in, 1)
   }
 
-  sent(frame: Frame, lane: Lane, bytes: number, copies: number, ownRank: number): void {
+  /** @param copies how many peers it was queued for. @param configuration the installed one */
+  sent(frame: Frame, lane: Lane, bytes: number, copies: number, configuration: Configuration): void {
     const { counters } = this
     counters.add(framesOut[lane], copies)
     counters.add(bytesOut[lane], bytes * copies)
-    if (frame.kind === 'heartbeat') counters.add(heartbeats.out, copies)
+    if (frame.kind === 'data') this.dataSent(frame, copies, configuration)
+    else if (frame.kind === 'heartbeat') counters.add(heartbeats.out, copies)
     else if (frame.kind === 'facts') counters.add(announcements.out, copies)
     else if (frame.kind === 'nak') counters.add(naks.out, copies)
-    else if (frame.kind === 'data') {
-      if (frame.configuration.key !== this.configuration) {
-        this.configuration = frame.configuration.key
-        this.highestSent = 0
-      }
-      if (frame.rank !== ownRank || frame.seq <= this.highestSent) {
-        counters.count('cell.retransmissions.out', copies)
-      } else this.highestSent = frame.seq
-    }
+  }
+
+  private dataReceived(frame: DataFrame, from: MemberId, configuration: Configuration): void {
+    this.follow(configuration)
+    const { rank, seq } = frame
+    const owner = configuration.members[rank]
+    if (owner === undefined || frame.configuration.key !== configuration.id.key) return
+    const highest = this.highestReceived[rank] ?? 0
+    if (owner !== from || seq <= highest) this.counters.add(retransmissions.in, 1)
+    if (seq > highest) this.highestReceived[rank] = seq
+  }
+
+  private dataSent(frame: DataFrame, copies: number, configuration: Configuration): void {
+    this.follow(configuration)
+    if (frame.rank !== this.ownRank || frame.seq <= this.highestSent) {
+      this.counters.add(retransmissions.out, copies)
+    } else this.highestSent = frame.seq
+  }
+
+  private follow(configuration: Configuration): void {
+    if (configuration === this.configuration) return
+    this.configuration = configuration
+    this.ownRank = configuration.members.indexOf(this.self)
+    this.highestSent = 0
+    this.highestReceived = []
   }
 
   dropped(error: CodecError): void {
@@ -79,6 +109,7 @@ export class FrameCounts {
   transport(totals: Readonly<TransportCounters>): void {
     this.counters.set(overflow, totals.droppedFull)
     this.counters.set(resumed, totals.reconnects)
+    this.counters.set(rejected, totals.rejected)
   }
 
   event(event: CellEvent, cell: string, emit: (event: AdminEvent) => void): void {

@@ -127,8 +127,7 @@ export class CellHost {
         member: peer.member,
         name: peer.name,
         address: peer.address,
-        link: linkState(peer),
-        why: linkWords(peer),
+        ...linkOf(peer, this.runtime.refusalOf(peer.address)),
         lastHeardMs: heardAt === null ? null : Math.round(now - heardAt),
         queueBytes: peer.pendingControl + peer.pendingData,
       }
@@ -136,14 +135,10 @@ export class CellHost {
   }
 }
 
-function linkState(peer: PeerInfo): LinkState {
-  if (peer.control && peer.data) return 'up'
-  return peer.control || peer.data ? 'connecting' : 'down'
-}
-
-function linkWords(peer: PeerInfo): string {
-  if (peer.control && peer.data) return ''
-  if (peer.control) return 'the data lane is not connected'
-  if (peer.data) return 'the control lane is not connected'
-  return peer.member === null ? 'never connected' : 'not connected'
+function linkOf(peer: PeerInfo, refusal: string | null): { readonly link: LinkState; readonly why: string } {
+  if (peer.control && peer.data) return { link: 'up', why: '' }
+  if (peer.control) return { link: 'connecting', why: 'the data lane is not connected' }
+  if (peer.data) return { link: 'connecting', why: 'the control lane is not connected' }
+  if (refusal !== null) return { link: 'refused', why: refusal }
+  return { link: 'down', why: peer.member === null ? 'never connected' : 'not connected' }
 }

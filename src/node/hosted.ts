@@ -1,10 +1,12 @@
 /** A cell on the host's own thread, driven by its event loop or, if manual, by the host itself. */
 
+import type { MessagePort } from 'node:worker_threads'
 import { Counters } from '../admin/counters.ts'
 import type { AdminEvent } from '../admin/events.ts'
 import type { CellStatus, StatusDocument } from '../admin/status.ts'
 import type { Channel } from '../client/channel.ts'
 import { createChannelPair } from '../client/channel-memory.ts'
+import { createPortChannel } from '../client/channel-port.ts'
 import type { CellDescription } from '../codec/client.ts'
 import type { CellConfig } from '../config/config.ts'
 import { CellHost, type NodeIdentity } from './host.ts'
@@ -59,13 +61,18 @@ export class HostedCell implements NodeCell {
   }
 
   announce(cells: readonly CellDescription[]): void {
-    this.cells = ownFirst(cells, this.name)
+    this.cells = cells
+    this.host.runtime.loop.wake()
   }
 
   connect(): Channel {
     const [client, server] = createChannelPair()
     this.host.runtime.accept(server)
     return client
+  }
+
+  accept(port: MessagePort): void {
+    this.host.runtime.accept(createPortChannel(port))
   }
 
   async status(): Promise<CellStatus> {
@@ -79,9 +86,4 @@ export class HostedCell implements NodeCell {
   close(): Promise<void> {
     return this.host.close()
   }
-}
-
-/** A client's channel belongs to the first cell it is told of. */
-export function ownFirst(cells: readonly CellDescription[], own: string): readonly CellDescription[] {
-  return cells.toSorted((a, b) => Number(b.name === own) - Number(a.name === own))
 }

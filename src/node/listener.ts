@@ -1,6 +1,6 @@
 /** Where clients connect: unix sockets and TCP. */
 
-import { existsSync, mkdirSync, unlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, statSync, unlinkSync } from 'node:fs'
 import net from 'node:net'
 import { dirname } from 'node:path'
 import type { Channel } from '../client/channel.ts'
@@ -11,6 +11,9 @@ export interface Endpoint {
   readonly address: string
   close(): Promise<void>
 }
+
+/** How long clients may take to read their last words once nobody is served any more. */
+const lastWordsMs = 500
 
 /** Another process serves this address. */
 export class AddressInUseError extends Error {
@@ -23,17 +26,17 @@ export class AddressInUseError extends Error {
  */
 export async function listenUnix(path: string, accept: (channel: Channel) => void): Promise<Endpoint> {
   mkdirSync(dirname(path), { recursive: true })
+  const taken = `another daemon already serves ${path}; stop it, or give this one another runtime directory`
   if (existsSync(path)) {
-    if (await answers(path)) {
-      throw new AddressInUseError(
-        `another daemon already serves ${path}; stop it, or give this one another runtime directory`,
-      )
+    if (!statSync(path).isSocket()) {
+      throw new AddressInUseError(`${path} is no socket, and is left alone; give another path for clients`)
     }
+    if (await isServed(path)) throw new AddressInUseError(taken)
     unlinkSync(path)
   }
-  const server = serve(accept)
-  await listening(server, { path })
-  return { address: `unix:${path}`, close: () => closed(server) }
+  const server = new Server(accept)
+  await server.listen({ path }, taken)
+  return { address: `unix:${path}`, close: () => server.close() }
 }
 
 /** @throws AddressInUseError if the port is taken, or the system's error. */
@@ -42,49 +45,72 @@ export async function listenTcp(
   port: number,
   accept: (channel: Channel) => void,
 ): Promise<Endpoint> {
-  const server = serve(accept)
-  try {
-    await listening(server, { host, port })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
-    throw new AddressInUseError(`${host}:${port} is in use; choose another port for clients over TCP`)
-  }
-  const bound = server.address() as net.AddressInfo
+  const server = new Server(accept)
+  await server.listen({ host, port }, `${host}:${port} is in use; choose another port for clients over TCP`)
+  const bound = server.address
   const name = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address
-  return { address: `tcp://${name}:${bound.port}`, close: () => closed(server) }
+  return { address: `tcp://${name}:${bound.port}`, close: () => server.close() }
 }
 
-function serve(accept: (channel: Channel) => void): net.Server {
-  // Large reads: a batch of messages is taken up in one turn.
-  const server = net.createServer({ noDelay: true, allowHalfOpen: false, highWaterMark: 1 << 20 }, socket => {
-    accept(createSocketChannel(socket))
-  })
-  // Running out of descriptors must not end the daemon: those who are connected are served on.
-  server.on('error', () => {})
-  return server
-}
+class Server {
+  private readonly server: net.Server
+  private readonly sockets = new Set<net.Socket>()
 
-function listening(server: net.Server, where: net.ListenOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(where, () => {
-      server.off('error', reject)
-      resolve()
+  constructor(accept: (channel: Channel) => void) {
+    // Large reads: a batch of messages is taken up in one turn. Keep-alive finds clients whose machine is gone.
+    const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000, highWaterMark: 1 << 20 }
+    this.server = net.createServer(options, socket => {
+      this.sockets.add(socket)
+      socket.once('close', () => this.sockets.delete(socket))
+      accept(createSocketChannel(socket))
     })
-  })
+  }
+
+  get address(): net.AddressInfo {
+    return this.server.address() as net.AddressInfo
+  }
+
+  /** @throws AddressInUseError in these words, or the system's error. */
+  listen(where: net.ListenOptions, taken: string): Promise<void> {
+    const { server } = this
+    return new Promise((resolve, reject) => {
+      const failed = (error: NodeJS.ErrnoException): void => {
+        reject(error.code === 'EADDRINUSE' ? new AddressInUseError(taken) : error)
+      }
+      server.once('error', failed)
+      server.listen(where, () => {
+        server.off('error', failed)
+        // Running out of descriptors must not end the daemon: those who are connected are served on.
+        server.on('error', () => {})
+        resolve()
+      })
+    })
+  }
+
+  /** Resolves when all connections are gone: those whose clients do not read go without them. */
+  close(): Promise<void> {
+    return new Promise(resolve => {
+      const timer = setTimeout(() => {
+        for (const socket of this.sockets) socket.destroy()
+      }, lastWordsMs)
+      this.server.close(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+  }
 }
 
-function closed(server: net.Server): Promise<void> {
-  return new Promise(resolve => server.close(() => resolve()))
-}
-
-function answers(path: string): Promise<boolean> {
+/** False only if it is certain: a daemon too busy to accept is one, too. */
+function isServed(path: string): Promise<boolean> {
   return new Promise(resolve => {
     const socket = net.connect({ path })
     socket.once('connect', () => {
       socket.destroy()
       resolve(true)
     })
-    socket.once('error', () => resolve(false))
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      resolve(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT')
+    })
   })
 }

@@ -7,10 +7,12 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { EventLog, type RecordedEvent } from '../admin/events.ts'
 import type { StatusDocument } from '../admin/status.ts'
 import type { Session, SessionOptions } from '../client/api.ts'
 import type { Channel } from '../client/channel.ts'
+import { servePort } from '../client/channel-port.ts'
 import { defaultListenAddress } from '../client/channel-socket.ts'
 import { openSession } from '../client/connect.ts'
 import type { CellDescription } from '../codec/client.ts'
@@ -42,8 +44,10 @@ export interface NodeCell {
   start(): Promise<void>
   /** All cells have started: what clients are told of them. */
   announce(cells: readonly CellDescription[]): void
-  /** The client's end of a channel in this process. */
+  /** The client's end of a channel in this thread. */
   connect(): Channel
+  /** Serves a client in another thread, at the other end of this port. */
+  accept(port: MessagePort): void
   status(): Promise<StatusDocument['cells'][string]>
   /** Null for a cell that drives itself. */
   readonly manual: { step(now: number): void; readonly nextDeadline: number } | null
@@ -51,7 +55,6 @@ export interface NodeCell {
   close(): Promise<void>
 }
 
-const startedAt = monotonicMs()
 const leaveTimeoutMs = 3000
 
 export class Node {
@@ -60,6 +63,9 @@ export class Node {
   /** What happened, with typed reasons; subscribe to follow. */
   readonly events: EventLog = new EventLog(Date.now)
   private readonly cells: readonly NodeCell[]
+  private readonly startedAt = monotonicMs()
+  /** Handed to other threads. */
+  private readonly ports = new Set<MessagePort>()
   private state: 'running' | 'leaving' | 'closed' = 'running'
 
   /** Use `createNode`. */
@@ -99,7 +105,21 @@ export class Node {
 
   /** A session in this process, with the same behaviour as over a socket. */
   session(options: SessionOptions = {}): Promise<Session> {
-    return openSession(async description => this.cell(description?.name ?? null).connect(), options)
+    const first = options.cell ?? null
+    return openSession(async description => this.cell(description?.name ?? first).connect(), options)
+  }
+
+  /**
+   * A way to this node for another thread: post the port there, in the list of what is transferred, and open sessions with
+   * `connect(port)`. It ends with the node.
+   */
+  port(): MessagePort {
+    this.cell(null)
+    const { port1, port2 } = new MessageChannel()
+    servePort(port1, (cell, port) => this.cell(cell).accept(port))
+    this.ports.add(port1)
+    port1.once('close', () => this.ports.delete(port1))
+    return port2
   }
 
   /** The cell that orders a group; null if no pattern matches. */
@@ -130,7 +150,7 @@ export class Node {
         cluster: this.config.cluster,
         version: packageVersion(),
         process: process.pid,
-        uptimeMs: Math.round(monotonicMs() - startedAt),
+        uptimeMs: Math.round(monotonicMs() - this.startedAt),
       },
       cells: Object.fromEntries(cells),
       events: this.recent(recentEvents),
@@ -158,6 +178,7 @@ export class Node {
   async close(): Promise<void> {
     if (this.state === 'closed') return
     this.state = 'closed'
+    for (const port of this.ports) port.close()
     await Promise.all(this.cells.map(cell => cell.close()))
   }
 

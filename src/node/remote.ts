@@ -1,7 +1,7 @@
 /** A cell on a worker thread of its own, as the node sees it. */
 
 import { existsSync } from 'node:fs'
-import { MessageChannel, Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { Counters } from '../admin/counters.ts'
 import type { AdminEvent } from '../admin/events.ts'
 import type { CellStatus, StatusDocument } from '../admin/status.ts'
@@ -31,6 +31,7 @@ export class WorkerCell implements NodeCell {
   private readonly requests = new Map<number, (answer: FromWorker) => void>()
   private lastRequest = 0
   private worker: Worker | null = null
+  private started = false
   private ended = false
 
   constructor(options: WorkerCellOptions) {
@@ -48,12 +49,19 @@ export class WorkerCell implements NodeCell {
       worker.on('message', (message: FromWorker) => {
         if (message.type === 'started') {
           this.addresses = message.addresses
+          this.started = true
           resolve()
         } else if (message.type === 'failed') {
           reject(Object.assign(new Error(message.message), { name: message.name }))
         } else this.receive(message)
       })
-      worker.on('error', reject)
+      worker.on('error', error => {
+        if (!this.started) return reject(error)
+        // As loud as on the host's own thread: a cell that broke must not be missing silently.
+        process.nextTick(() => {
+          throw error
+        })
+      })
       worker.on('exit', () => this.exited())
     })
   }
@@ -64,8 +72,12 @@ export class WorkerCell implements NodeCell {
 
   connect(): Channel {
     const { port1, port2 } = new MessageChannel()
-    this.worker?.postMessage({ type: 'session', port: port2 } satisfies ToWorker, [port2])
+    this.accept(port2)
     return createPortChannel(port1)
+  }
+
+  accept(port: MessagePort): void {
+    this.worker?.postMessage({ type: 'session', port } satisfies ToWorker, [port])
   }
 
   async status(): Promise<CellStatus> {

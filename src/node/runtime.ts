@@ -55,6 +55,8 @@ const gauges = {
 const gaugesEveryMs = 200
 /** Rounds of submit → evaluate → deliver in one step; what is left comes with the next, at once. */
 const maxRounds = 8
+/** Refusals that are kept, by the address of a peer. */
+const maxRefusals = 256
 
 export class CellRuntime implements Steppable {
   readonly cell: Cell
@@ -68,8 +70,12 @@ export class CellRuntime implements Steppable {
   private readonly decoders = new Map<MemberId, FrameDecoder>()
   private readonly counts: FrameCounts
   private readonly trace: CellTrace | null
+  /** Why the peer at an address is not connected, in words. */
+  private readonly refusals = new Map<string, string>()
   private gaugesAt = 0
-  private holding = false
+  private unfinished = false
+  private windowFull = false
+  private queueFull = false
   private lastStepAt: number
   private closed = false
   /** Run when a condition about the cell holds, looked at after every step. */
@@ -83,8 +89,8 @@ export class CellRuntime implements Steppable {
     this.cell = new Cell({ self, seed: options.seed, limits, timeouts }, now)
     this.groups = new Groups({ self, limits })
     this.encoder = new FrameEncoder({ cell: name, self, crc32 })
-    this.counts = new FrameCounts(counters)
-    this.trace = options.trace === null ? null : new CellTrace(options.trace, self, name)
+    this.counts = new FrameCounts(counters, self)
+    this.trace = options.trace === null ? null : new CellTrace(options.trace, self, name, counters)
     this.lastStepAt = now
     this.loop = options.createLoop(this)
     const wake = (): void => this.loop.wake()
@@ -122,19 +128,17 @@ export class CellRuntime implements Steppable {
       onFrame: (from, lane, frame) => this.receive(from, lane, frame, now),
       onPeer: event => this.peer(event, now),
     })
-    this.sessions.intake(now)
+    this.sessions.intake()
+    // A new configuration begins without a hold: it is said again as long as it lasts.
+    this.cell.holdCredit(this.sessions.tick(now))
     this.pump(now)
-    const hold = this.sessions.tick(now)
-    if (hold !== this.holding) {
-      this.holding = hold
-      this.cell.holdCredit(hold)
-    }
     this.trace?.flush()
     this.sendOutbox()
     this.transport.flush()
-    this.sessions.flush()
+    this.sessions.flush(now)
+    this.lookAtLoad()
     if (now >= this.gaugesAt) this.setGauges(now)
-    this.nextDeadline = Math.min(this.cell.nextDeadline, this.sessions.nextDeadline())
+    this.nextDeadline = this.unfinished ? now : Math.min(this.cell.nextDeadline, this.sessions.nextDeadline())
     if (this.waiters.length > 0) this.lookAtWaiters()
   }
 
@@ -171,7 +175,7 @@ export class CellRuntime implements Steppable {
       this.counts.dropped(error)
       return
     }
-    this.counts.received(frame, lane, slices.bytes)
+    this.counts.received(frame, lane, slices.bytes, from, this.cell.configuration)
     this.cell.receive(from, frame, now)
   }
 
@@ -180,34 +184,42 @@ export class CellRuntime implements Steppable {
     const cell = config.name
     const { address } = event
     if (event.type === 'rejected') {
-      this.options.counters.count('cell.peers.rejected')
-      emit({ type: 'peerRejected', cell, address, by: 'us', words: event.reason })
+      if (this.refusals.size >= maxRefusals) this.refusals.clear()
+      this.refusals.set(address, event.reason)
+      emit({ type: 'peerRejected', cell, address, by: event.by, words: event.reason })
       return
     }
     const peer = event.member
     if (event.type === 'up') {
+      this.refusals.delete(address)
       this.options.counters.count('cell.peers.connected')
       emit({ type: 'link', cell, peer, address, state: 'up', why: '' })
       this.cell.peerConnected()
       return
     }
     this.decoders.delete(peer)
-    this.options.counters.count('cell.peers.lost')
     emit({ type: 'link', cell, peer, address, state: 'down', why: event.reason })
     if (event.type === 'refused') this.cell.peerLost(peer, 'refused', now)
+    else this.options.counters.count('cell.peers.lost')
+  }
+
+  /** Why the peer at this address was not let in, or did not let us in; null if that did not happen since it was up. */
+  refusalOf(address: string): string | null {
+    return this.refusals.get(address) ?? null
   }
 
   /** Submits, evaluates and delivers until nothing follows from it. */
   private pump(now: number): void {
     this.submit()
-    for (let round = 0; round < maxRounds; round++) {
+    this.unfinished = true
+    for (let round = 0; round < maxRounds && this.unfinished; round++) {
       this.tellConsumed()
       const closedBefore = !this.groups.gateOpen
       this.cell.evaluate(now)
       for (const event of this.cell.takeEvents()) this.handle(event)
       if (this.groups.gateOpen) this.cell.openGate()
       const opened = closedBefore && this.groups.gateOpen
-      if (!this.submit() && !opened) break
+      this.unfinished = this.submit() || opened
     }
     this.tellConsumed()
   }
@@ -227,6 +239,12 @@ export class CellRuntime implements Steppable {
       return
     }
     this.counts.event(event, this.options.config.name, this.options.emit)
+    if (
+      event.type === 'regular' &&
+      event.configuration.members.length >= this.options.config.limits.maxMembers
+    ) {
+      this.options.counters.count('cell.limits.maxMembers')
+    }
     this.groups.handle(event)
     for (const groupEvent of this.groups.takeEvents()) this.sessions.handle(groupEvent)
   }
@@ -239,10 +257,10 @@ export class CellRuntime implements Steppable {
   private sendOutbox(): void {
     for (const { to, lane, frame } of this.cell.takeOutbox()) {
       const slices = this.encoder.encode(frame)
-      const copies = to?.length ?? this.transport.peers().length
-      this.counts.sent(frame, lane, slices.bytes, copies, this.cell.state.ordering.rank)
-      if (to === null) this.transport.send(null, lane, slices)
-      else for (const member of to) this.transport.send(member, lane, slices)
+      let copies = 0
+      if (to === null) copies = this.transport.send(null, lane, slices)
+      else for (const member of to) copies += this.transport.send(member, lane, slices)
+      this.counts.sent(frame, lane, slices.bytes, copies, this.cell.configuration)
     }
   }
 
@@ -254,6 +272,19 @@ export class CellRuntime implements Steppable {
     counters.count('cell.loop.stalls')
     counters.count('cell.loop.stalledMs', late)
     emit({ type: 'stall', cell: config.name, ms: Math.round(late) })
+  }
+
+  /** Counts the times that the window closed on something that waits, and that too much waits. */
+  private lookAtLoad(): void {
+    const { counters, config } = this.options
+    const { room } = this.cell
+    const { queueBytes, windowBytes } = config.limits
+    const queueFull = room <= 0 && this.cell.phase !== 'left'
+    if (queueFull && !this.queueFull) counters.count('cell.limits.queueBytes')
+    this.queueFull = queueFull
+    const windowFull = room < queueBytes && this.cell.load.windowBytes >= windowBytes
+    if (windowFull && !this.windowFull) counters.count('cell.limits.windowBytes')
+    this.windowFull = windowFull
   }
 
   private setGauges(now: number): void {

@@ -19,6 +19,7 @@ import {
   type QueryFrame,
   type SegmentFrame,
 } from '../codec/client.ts'
+import { MAX_MEMBER_NAME_BYTES } from '../codec/identity.ts'
 import type { SlowClientPolicy } from '../config/config.ts'
 import type { NodeLimits } from '../config/limits.ts'
 import type { CountedLimit } from '../admin/registry.ts'
@@ -29,7 +30,7 @@ import type { Groups } from '../groups/groups.ts'
 import { utf8Length } from '../groups/names.ts'
 import type { Destination, DisconnectHead, GroupEvent, SessionId } from '../groups/types.ts'
 import { Connection } from './connection.ts'
-import { SlowClients } from './slow.ts'
+import { type SlowClientActions, SlowClients } from './slow.ts'
 import { Telling } from './telling.ts'
 
 export interface SessionServerOptions {
@@ -79,6 +80,14 @@ export class SessionServer {
   private sessionCounter = 0
   private leaving = false
 
+  private readonly slowActions: SlowClientActions = {
+    warn: (connection, message) => {
+      connection.send({ kind: 'warning', code: 'slow', message })
+      this.telling.touch(connection)
+    },
+    evict: (connection, words) => this.evict(connection, words),
+  }
+
   constructor(options: SessionServerOptions) {
     this.options = options
     this.telling = new Telling(this.bySession, this.acknowledgements, options.counters)
@@ -104,13 +113,13 @@ export class SessionServer {
   }
 
   /** Carries out what clients sent, in turns of one chunk each. */
-  intake(now: number): void {
+  intake(): void {
     if (this.options.describeCells().length === 0) return
     while (this.ready.size > 0) {
       const round = this.ready
       this.ready = new Set()
       for (const connection of round) {
-        this.takeChunk(connection, now)
+        this.takeChunk(connection)
         if (connection.hasInput) this.ready.add(connection)
       }
     }
@@ -143,7 +152,7 @@ export class SessionServer {
         connection.channel.abort()
       }
     }
-    return this.slow.tick(now, (connection, words) => this.evict(connection, words))
+    return this.slow.tick(now, this.slowActions)
   }
 
   nextDeadline(): number {
@@ -152,7 +161,7 @@ export class SessionServer {
       next = Math.min(next, connection.since + handshakeMs)
       break
     }
-    for (const until of this.ending.values()) next = Math.min(next, until ?? Number.NEGATIVE_INFINITY)
+    for (const until of this.ending.values()) next = Math.min(next, until ?? 0)
     return next
   }
 
@@ -197,25 +206,26 @@ export class SessionServer {
     return bytes
   }
 
-  private takeChunk(connection: Connection, now: number): void {
+  private takeChunk(connection: Connection): void {
     // What came before the end of the channel counts as sent.
-    if (connection.stage === 'closed' || (connection.gone && !connection.hasInput)) return this.closed(connection)
+    if (connection.stage === 'closed' || (connection.gone && !connection.hasInput))
+      return this.closed(connection)
     const frames: ClientFrame[] = []
     try {
       connection.takeFrames(frames)
-      for (const frame of frames) this.take(connection, frame, now)
+      for (const frame of frames) this.take(connection, frame)
     } catch (error) {
       // The frames before the malformed one stand; nothing after it is believed.
       if (!(error instanceof ClientProtocolError)) throw error
-      for (const frame of frames) if (connection.stage === 'open') this.take(connection, frame, now)
+      for (const frame of frames) if (connection.stage === 'open') this.take(connection, frame)
       this.refuse(connection, 'protocol', error.message)
     }
     if (connection.gone) this.ready.add(connection)
   }
 
-  private take(connection: Connection, frame: ClientFrame, now: number): void {
+  private take(connection: Connection, frame: ClientFrame): void {
     if (connection.stage === 'handshake') {
-      if (frame.kind === 'hello') this.welcome(connection, frame, now)
+      if (frame.kind === 'hello') this.welcome(connection, frame)
       else this.refuse(connection, 'protocol', `the first frame must be a hello, not ${frame.kind}`)
       return
     }
@@ -240,7 +250,7 @@ export class SessionServer {
         this.segment(connection, frame)
         break
       case 'acknowledge':
-        this.acknowledge(connection, frame.bytes, now)
+        this.acknowledge(connection, frame.bytes)
         break
       case 'fate':
         this.request(connection, frame, () => this.fate(connection, frame))
@@ -253,7 +263,7 @@ export class SessionServer {
     }
   }
 
-  private welcome(connection: Connection, hello: HelloFrame, now: number): void {
+  private welcome(connection: Connection, hello: HelloFrame): void {
     const { cluster, cell, self, limits } = this.options
     if (this.leaving) return this.refuse(connection, 'daemon-leaving', 'this daemon is leaving')
     if (hello.lowest > CLIENT_PROTOCOL_HIGHEST || hello.highest < CLIENT_PROTOCOL_LOWEST) {
@@ -301,7 +311,6 @@ export class SessionServer {
     this.acknowledgements.open(session)
     this.telling.touch(connection)
     this.options.counters.count('cell.sessions.opened')
-    connection.openedAt = now
   }
 
   /** Opens a session; whoever has no name of its own gets one that is free. */
@@ -392,7 +401,11 @@ export class SessionServer {
     }
   }
 
-  private segmentObjected(connection: Connection, { destination, bytes, count }: SegmentFrame, error: GroupError): void {
+  private segmentObjected(
+    connection: Connection,
+    { destination, bytes, count }: SegmentFrame,
+    error: GroupError,
+  ): void {
     const { destinationGroups } = this.options.limits
     if (error.code === 'message-too-large') this.hit('messageBytes', connection.id, bytes - 4 * count)
     else if (destination.to !== 'groups') return
@@ -401,7 +414,7 @@ export class SessionServer {
     } else for (const group of destination.groups) this.objected(error, connection.id, group)
   }
 
-  private acknowledge(connection: Connection, bytes: number, now: number): void {
+  private acknowledge(connection: Connection, bytes: number): void {
     if (!this.acknowledgements.acknowledge(connection.session, bytes, connection.sent)) {
       this.refuse(connection, 'protocol', `acknowledges ${bytes} bytes of ${connection.sent} sent`)
       return
@@ -512,12 +525,13 @@ const limitBehind: { readonly [Code in GroupErrorCode]?: CountedLimit } = {
   'too-many-sessions': 'sessions',
 }
 
-/** @throws GroupError for a member id that names no session. */
+/** @throws GroupError for a member id that no session of any daemon can have: peers could not be told of it. */
 function destinationOf(frame: SegmentFrame): Destination {
   const { destination } = frame
   if (destination.to === 'groups') return destination
-  const match = /^[^@]+@([^#@]+#[0-9a-f]{32})\.([1-9][0-9]{0,15})$/.exec(destination.member)
-  if (match === null)
+  const match = /^[^@]+@(([^#@]+)#[0-9a-f]{32})\.([1-9][0-9]{0,15})$/.exec(destination.member)
+  if (match === null || utf8Length(match[2] as string) > MAX_MEMBER_NAME_BYTES) {
     throw new GroupError('bad-destination', `'${destination.member}' is not the id of a session`)
-  return { to: 'member', daemon: match[1] as string, session: Number(match[2]) }
+  }
+  return { to: 'member', daemon: match[1] as string, session: Number(match[3]) }
 }

@@ -12,6 +12,11 @@ import type { Connection } from './connection.ts'
 /** A large message, or a burst, takes a moment to read: that alone is no reason for words. */
 const warnAfterMs = 200
 
+export interface SlowClientActions {
+  warn(connection: Connection, words: string): void
+  evict(connection: Connection, words: string): void
+}
+
 export class SlowClients {
   private readonly limits: NodeLimits
   private readonly policy: SlowClientPolicy
@@ -20,7 +25,7 @@ export class SlowClients {
   private readonly cell: string
   private readonly lagging: Set<Connection> = new Set()
   private heldSince: number | null = null
-  private nextLook = 0
+  private nextLook: number = Number.POSITIVE_INFINITY
 
   constructor(
     limits: NodeLimits,
@@ -36,18 +41,19 @@ export class SlowClients {
     this.cell = cell
   }
 
+  /** Something was sent to it. */
+  look(connection: Connection, now: number): void {
+    if (connection.laggingSince !== null || connection.stage !== 'open') return
+    if (connection.outstanding <= this.limits.clientQueueBytes) return
+    connection.laggingSince = now
+    connection.warned = false
+    this.lagging.add(connection)
+    this.nextLook = now
+  }
+
   /** @returns whether credit must be held. */
-  tick(
-    connections: Iterable<Connection>,
-    now: number,
-    evict: (c: Connection, words: string) => void,
-  ): boolean {
-    for (const connection of connections) {
-      if (connection.outstanding > this.limits.clientQueueBytes && connection.stage === 'open') {
-        this.begin(connection, now)
-      }
-    }
-    for (const connection of this.lagging) this.judge(connection, now, evict)
+  tick(now: number, actions: SlowClientActions): boolean {
+    for (const connection of this.lagging) this.judge(connection, now, actions)
     const held = this.lagging.size > 0
     if (held && this.heldSince === null) {
       this.heldSince = now
@@ -61,7 +67,7 @@ export class SlowClients {
   }
 
   /** The client read: it lags no more once half of the bound is left. */
-  acknowledged(connection: Connection, _now: number): void {
+  acknowledged(connection: Connection): void {
     if (connection.laggingSince !== null && connection.outstanding < this.limits.clientQueueBytes / 2) {
       this.forget(connection)
     }
@@ -76,39 +82,29 @@ export class SlowClients {
     return this.nextLook
   }
 
-  private begin(connection: Connection, now: number): void {
-    if (connection.laggingSince !== null) return
-    connection.laggingSince = now
-    connection.warned = false
-    this.lagging.add(connection)
-  }
-
-  private warn(connection: Connection): void {
+  private warn(connection: Connection, actions: SlowClientActions): void {
     connection.warned = true
     const { outstanding, id } = connection
     this.counters.count('cell.sessions.warned')
     this.counters.count('cell.limits.clientQueueBytes')
     this.emit({ type: 'slowClient', cell: this.cell, session: id, queueBytes: outstanding })
     const { bytes, seconds } = this.policy
-    connection.send({
-      kind: 'warning',
-      code: 'slow',
-      message: `${outstanding} bytes are waiting to be read; at ${bytes} bytes, or after ${seconds} s, this session is evicted`,
-    })
+    const bounds = `at ${bytes} bytes, or after ${seconds} s, this session is evicted`
+    actions.warn(connection, `${outstanding} bytes are waiting to be read; ${bounds}`)
   }
 
-  private judge(connection: Connection, now: number, evict: (c: Connection, words: string) => void): void {
-    const slowForMs = now - (connection.laggingSince ?? now)
-    const { outstanding } = connection
-    if (!connection.warned && slowForMs >= Math.min(warnAfterMs, this.policy.seconds * 250))
-      this.warn(connection)
-    const reason =
-      outstanding > this.policy.bytes ? 'bytes' : slowForMs >= this.policy.seconds * 1000 ? 'seconds' : null
+  private judge(connection: Connection, now: number, actions: SlowClientActions): void {
+    const { outstanding, laggingSince } = connection
+    const { bytes, seconds } = this.policy
+    const slowForMs = now - (laggingSince ?? now)
+    const reason = outstanding > bytes ? 'bytes' : slowForMs >= seconds * 1000 ? 'seconds' : null
+    const late = slowForMs >= Math.min(warnAfterMs, seconds * 250)
+    if (!connection.warned && (late || reason !== null)) this.warn(connection, actions)
     if (reason === null) return
     this.forget(connection)
     const event = { type: 'eviction', cell: this.cell, session: connection.id, reason, slowForMs } as const
     this.emit({ ...event, queueBytes: outstanding })
-    evict(
+    actions.evict(
       connection,
       reason === 'bytes'
         ? `${outstanding} bytes were not read; the bound is ${this.policy.bytes}`

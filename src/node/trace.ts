@@ -1,24 +1,34 @@
 /** Records what a cell shows, for the checkers (`docs/trace.md`). Lines reach the file before the step's output leaves. */
 
 import { closeSync, openSync, writeSync } from 'node:fs'
+import type { Counters } from '../admin/counters.ts'
+import { counterIndex } from '../admin/registry.ts'
 import type { CellEvent } from '../core/api.ts'
 import type { MemberId, Place, Segment, Service } from '../core/types.ts'
 import type { SegmentHead } from '../groups/types.ts'
 import type { CellTraceLine } from '../lib/trace.ts'
 
+const linesWritten = counterIndex('cell.trace.lines')
+const linesDropped = counterIndex('cell.trace.dropped')
+
 export class CellTrace {
   private readonly fd: number
   private readonly self: MemberId
   private readonly cell: string
+  private readonly counters: Counters
   private buffer = ''
+  private lines = 0
+  /** The file could not take all of a write: what is next must not look like the rest of it. */
+  private torn = false
   /** Of the regular configuration whose order is being delivered. */
   private configuration = ''
 
   /** @throws the system's error if the file cannot be opened for appending. */
-  constructor(path: string, self: MemberId, cell: string) {
+  constructor(path: string, self: MemberId, cell: string, counters: Counters) {
     this.fd = openSync(path, 'a')
     this.self = self
     this.cell = cell
+    this.counters = counters
   }
 
   record(event: CellEvent): void {
@@ -37,10 +47,22 @@ export class CellTrace {
     }
   }
 
+  /** A full disk costs the trace, which says so in a counter, and nobody else. */
   flush(): void {
-    if (this.buffer === '') return
-    writeSync(this.fd, this.buffer)
+    if (this.lines === 0) return
+    const bytes = Buffer.from(this.torn ? `\n${this.buffer}` : this.buffer)
+    const { lines } = this
     this.buffer = ''
+    this.lines = 0
+    let written = 0
+    try {
+      while (written < bytes.length) written += writeSync(this.fd, bytes, written)
+      this.torn = false
+      this.counters.add(linesWritten, lines)
+    } catch {
+      if (written > 0) this.torn = true
+      this.counters.add(linesDropped, lines)
+    }
   }
 
   close(): void {
@@ -58,6 +80,7 @@ export class CellTrace {
 
   private line(event: EventOf<CellTraceLine>): void {
     const t = process.hrtime.bigint().toString()
+    this.lines++
     this.buffer += `${JSON.stringify({ t, p: this.self, cell: this.cell, ...event })}\n`
   }
 }

@@ -6,7 +6,6 @@ import { createPortChannel } from '../client/channel-port.ts'
 import type { CellDescription } from '../codec/client.ts'
 import { invariant } from '../lib/assert.ts'
 import { CellHost } from './host.ts'
-import { ownFirst } from './hosted.ts'
 import { HostLoop, monotonicMs } from './loop.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './worker-protocol.ts'
 
@@ -40,7 +39,8 @@ const host = new CellHost({
 port.on('message', (message: ToWorker) => {
   switch (message.type) {
     case 'announce':
-      cells = ownFirst(message.cells, config.name)
+      cells = message.cells
+      host.runtime.loop.wake()
       break
     case 'session':
       host.runtime.accept(createPortChannel(message.port))

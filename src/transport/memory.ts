@@ -157,8 +157,8 @@ export class MemoryHub {
       this.#refused.add(pair)
       const inWords = (own: string | null, refuser: MemoryTransport, theirs: string | null): string =>
         own ?? `refused by ${refuser.self}: ${theirs}`
-      a.reject(b.self, inWords(wordsOfA, b, wordsOfB))
-      b.reject(a.self, inWords(wordsOfB, a, wordsOfA))
+      a.reject(b.self, wordsOfA === null ? 'them' : 'us', inWords(wordsOfA, b, wordsOfB))
+      b.reject(a.self, wordsOfB === null ? 'them' : 'us', inWords(wordsOfB, a, wordsOfA))
       return true
     }
     for (const lane of LANES) {
@@ -226,24 +226,30 @@ export class MemoryTransport implements Transport {
     return Promise.resolve()
   }
 
-  send(to: MemberId | null, lane: Lane, frame: Slices): void {
+  send(to: MemberId | null, lane: Lane, frame: Slices): number {
     if (to === null) {
-      for (const link of this.#hub.linksFrom(this.self)) if (link.lane === lane) this.#queue(link, frame)
-      return
+      let copies = 0
+      for (const link of this.#hub.linksFrom(this.self)) {
+        if (link.lane === lane) copies += this.#queue(link, frame)
+      }
+      return copies
     }
     const link = this.#hub.link(this.self, to, lane)
-    if (link === undefined) this.#counters.droppedUnconnected++
-    else this.#queue(link, frame)
+    if (link !== undefined) return this.#queue(link, frame)
+    this.#counters.droppedUnconnected++
+    return 0
   }
 
-  #queue(link: MemoryLink, frame: Slices): void {
+  /** @returns 1, or 0 if there is no room. */
+  #queue(link: MemoryLink, frame: Slices): number {
     const maximum = link.lane === 'data' ? this.#limits.dataQueueBytes : this.#limits.controlQueueBytes
     if (link.bytes > 0 && link.bytes + frame.bytes > maximum) {
       this.#counters.droppedFull++
-      return
+      return 0
     }
     link.bytes += frame.bytes
     link.queued.push(frame)
+    return 1
   }
 
   flush(): void {
@@ -294,9 +300,9 @@ export class MemoryTransport implements Transport {
   }
 
   /** For the hub. */
-  reject(member: MemberId, reason: string): void {
+  reject(member: MemberId, by: 'us' | 'them', reason: string): void {
     this.#counters.rejected++
-    this.report({ type: 'rejected', member, address: ADDRESS, reason })
+    this.report({ type: 'rejected', member, address: ADDRESS, by, reason })
   }
 
   /** For the hub. */

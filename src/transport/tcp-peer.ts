@@ -347,6 +347,7 @@ export class TcpPeer {
         type: 'rejected',
         member: hello.member,
         address: this.address,
+        by: hello.verdict === 'refused' ? 'them' : 'us',
         reason: objection,
       })
     }
@@ -374,7 +375,7 @@ export class TcpPeer {
     if (failure === 'garbage') {
       counters.garbage++
       const words = `what answers is no peer: ${reason}`
-      this.#context.report({ type: 'rejected', member: null, address: this.address, reason: words })
+      this.#context.report({ type: 'rejected', member: null, address: this.address, by: 'us', reason: words })
     }
     // Only who was connected can be known to have died, and only by the address it is known to have had.
     if (code === 'ECONNREFUSED' && this.#addressProven && state.lastMember === this.#member) {

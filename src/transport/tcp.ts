@@ -149,14 +149,18 @@ export class TcpTransport implements Transport {
     await unlistened
   }
 
-  send(to: MemberId | null, lane: Lane, frame: Slices): void {
+  send(to: MemberId | null, lane: Lane, frame: Slices): number {
     if (to === null) {
-      for (const peer of this.#peersByName.values()) peer.connection(lane)?.send(frame)
-      return
+      let copies = 0
+      for (const peer of this.#peersByName.values()) {
+        if (peer.connection(lane)?.send(frame) === true) copies++
+      }
+      return copies
     }
     const connection = this.#peersByMember.get(to)?.connection(lane)
-    if (connection === undefined || connection === null) this.#counters.droppedUnconnected++
-    else connection.send(frame)
+    if (connection !== undefined && connection !== null) return connection.send(frame) ? 1 : 0
+    this.#counters.droppedUnconnected++
+    return 0
   }
 
   flush(): void {
@@ -217,7 +221,7 @@ export class TcpTransport implements Transport {
     if (failure === 'closed') return
     if (failure === 'garbage') this.#counters.garbage++
     else this.#counters.timeouts++
-    this.#report({ type: 'rejected', member: null, address, reason: `no peer: ${reason}` })
+    this.#report({ type: 'rejected', member: null, address, by: 'us', reason: `no peer: ${reason}` })
   }
 
   /** Somebody who says who he is. */
@@ -241,7 +245,7 @@ export class TcpTransport implements Transport {
     endWith(socket, encodeHello({ ...mine, verdict, reason }, crc32), timeouts.lingerMs)
     if (verdict === 'refused') {
       this.#counters.rejected++
-      this.#report({ type: 'rejected', member, address, reason })
+      this.#report({ type: 'rejected', member, address, by: 'us', reason })
     }
   }
 

@@ -36,8 +36,11 @@ export interface Transport {
   start(): Promise<void>
   /** Hands over what is queued as far as it goes without waiting long, then closes everything. Idempotent. */
   close(): Promise<void>
-  /** Queues a frame for a peer; null: for every connected peer. Dropped and counted if there is no connection. */
-  send(to: MemberId | null, lane: Lane, frame: Slices): void
+  /**
+   * Queues a frame for a peer; null: for every connected peer. Dropped and counted if there is no connection, or no room.
+   * @returns for how many peers it was queued.
+   */
+  send(to: MemberId | null, lane: Lane, frame: Slices): number
   /** Hands everything queued to the system. */
   flush(): void
   /** Tells everything that accumulated since the last call, in order. If the handler throws, the rest stays for the next call. */
@@ -68,6 +71,8 @@ export type PeerEvent =
       readonly type: 'rejected'
       readonly member: MemberId | null
       readonly address: string
+      /** Who objects. */
+      readonly by: 'us' | 'them'
       readonly reason: string
     }
 

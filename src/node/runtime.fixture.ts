@@ -1,0 +1,108 @@
+/** A cell at work in virtual time, with clients by hand: nothing happens but in `step`. */
+
+import { Counters } from '../admin/counters.ts'
+import type { AdminEvent } from '../admin/events.ts'
+import type { CellDescription } from '../codec/client.ts'
+import type { CellConfig } from '../config/config.ts'
+import { defaultConfig } from '../config/config.ts'
+import type { NodeLimits } from '../config/limits.ts'
+import type { MemberId } from '../core/types.ts'
+import { MemoryHub } from '../transport/memory.ts'
+import { HandClient, hello } from './client.fixture.ts'
+import { ManualLoop } from './loop.ts'
+import { CellRuntime } from './runtime.ts'
+
+export interface BenchOptions {
+  readonly name?: string
+  readonly limits?: Partial<NodeLimits>
+  readonly cell?: Partial<CellConfig>
+  readonly cells?: readonly CellDescription[]
+  readonly trace?: string
+  readonly hub?: MemoryHub
+  readonly status?: () => Promise<string>
+}
+
+/** Steps in a row that may ask for another one at once. */
+const MOST_STEPS = 100
+
+export class Bench {
+  now = 10_000
+  wakes = 0
+  cells: readonly CellDescription[]
+  readonly self: MemberId
+  readonly counters: Counters = new Counters()
+  readonly events: AdminEvent[] = []
+  readonly runtime: CellRuntime
+
+  constructor({ name = 'n1', limits, cell, cells, trace, hub = new MemoryHub(), status }: BenchOptions = {}) {
+    this.self = `${name}#${'0'.repeat(31)}${name.length % 10}`
+    const basic = defaultConfig({ hostName: name, runtime: '/nowhere' }).cells[0] as CellConfig
+    const config = { ...basic, ...cell, limits: { ...basic.limits, ...cell?.limits, ...limits } }
+    this.cells = cells ?? [{ name: 'main', patterns: ['*'], endpoints: [] }]
+    this.runtime = new CellRuntime({
+      self: this.self,
+      cluster: 'lab',
+      config,
+      seed: 1,
+      counters: this.counters,
+      emit: event => void this.events.push(event),
+      trace: trace ?? null,
+      createTransport: wake =>
+        hub.create({
+          self: this.self,
+          cluster: 'lab',
+          cell: 'main',
+          order: { digest: '0', rules: '' },
+          peers: null,
+          wake,
+        }),
+      createLoop: () => new ManualLoop(() => void this.wakes++),
+      describeCells: () => this.cells,
+      status: status ?? (async () => '{}'),
+      now: () => this.now,
+    })
+  }
+
+  static async start(options: BenchOptions = {}): Promise<Bench> {
+    const bench = new Bench(options)
+    await bench.runtime.start()
+    bench.step()
+    return bench
+  }
+
+  /** Time passes in steps at every deadline, then everything that follows is done. */
+  step(ms: number = 0): void {
+    const end = this.now + ms
+    for (let count = 0; this.runtime.nextDeadline < end; count++) {
+      if (count > MOST_STEPS + ms) throw new Error('the runtime does not come to rest')
+      this.now = Math.max(this.now, this.runtime.nextDeadline)
+      this.runtime.step(this.now)
+    }
+    this.now = end
+    for (let count = 0; ; count++) {
+      this.runtime.step(this.now)
+      if (this.runtime.nextDeadline > this.now) return
+      if (count > MOST_STEPS) throw new Error('the runtime does not come to rest')
+    }
+  }
+
+  /** A connection that has said nothing. */
+  client(): HandClient {
+    const client = new HandClient()
+    this.runtime.accept(client.channel)
+    return client
+  }
+
+  /** A client with a session. */
+  session(name: string = ''): HandClient {
+    const client = this.client()
+    client.say({ ...hello, name })
+    this.step()
+    return client
+  }
+
+  /** Events of this type so far. */
+  told<Type extends AdminEvent['type']>(type: Type): Extract<AdminEvent, { type: Type }>[] {
+    return this.events.filter(event => event.type === type) as Extract<AdminEvent, { type: Type }>[]
+  }
+}

@@ -1,0 +1,149 @@
+/** Rules of who is with whom: suspicion, the matrix of who hears whom, cliques, merging. */
+
+import { type Mutant, patch } from './mutant.ts'
+
+export const gatheringRules: readonly Mutant[] = [
+  {
+    name: 'proof-by-newer-configuration',
+    chapter: 'gathering',
+    rule: 'An authentic frame of a member of c under a newer configuration proves that it left c: Gather at once.',
+    mutation: 'it is a sign of life as any other; c goes on',
+    patches: [
+      patch('core/liveness.js', 'if (seen.epoch > id.epoch && members.includes(from)) depart(state, from);', ''),
+    ],
+    scenarios: ['gone-on-without-me'],
+  },
+  {
+    name: 'proof-by-ballot',
+    chapter: 'gathering',
+    rule: 'So does a newer ballot: it is frozen and will never resume.',
+    mutation: 'c goes on until the member is silent or somebody forms',
+    patches: [patch('core/liveness.js', 'if (frame.ballot > configuration.id.epoch) depart(state, from);', '')],
+    scenarios: ['frozen-elsewhere'],
+  },
+  {
+    name: 'silence',
+    chapter: 'gathering',
+    rule: 'Suspect on silence past suspectAfter.',
+    mutation: 'silence means nothing',
+    patches: [patch('core/peers.js', 'silence >= this.timeouts.suspectAfterMs', 'silence === Number.POSITIVE_INFINITY')],
+    scenarios: ['one-way'],
+  },
+  {
+    name: 'no-progress',
+    chapter: 'gathering',
+    rule: 'Suspect a stream that makes no progress for a time.',
+    mutation: 'who lives is not suspected',
+    patches: [
+      patch('core/traffic.js', "if (streamStalled || acknowledgeStalled) state.peers.lose(member, 'stalled', now);", ''),
+    ],
+    scenarios: ['hole-in-the-stream'],
+  },
+  {
+    name: 'stall-drops-membership',
+    chapter: 'gathering',
+    rule: 'A member whose own loop stalled drops queued membership frames.',
+    mutation: 'it follows them, though they are of attempts that are over',
+    patches: [patch('core/cell.js', "if (stalled) state.cover('stall distrusts itself');", 'if (false) ;')],
+    scenarios: ['stalled-with-a-full-queue'],
+  },
+  {
+    name: 'stall-rearms',
+    chapter: 'gathering',
+    rule: 'It re-arms its timers before it suspects anyone.',
+    mutation: 'it suspects whom it has not heard while it stalled',
+    patches: [patch('core/cell.js', 'state.peers.rearm(now);', '')],
+    scenarios: ['stalled-without-a-queue'],
+  },
+  {
+    name: 'both-directions',
+    chapter: 'gathering',
+    rule: 'Members exchange who they hear in both directions.',
+    mutation: 'one direction is enough for an edge',
+    patches: [
+      patch(
+        'core/matrix.js',
+        '(matrix.get(a)?.hears.includes(b) ?? false) && (matrix.get(b)?.hears.includes(a) ?? false)',
+        '(matrix.get(a)?.hears.includes(b) ?? false) || (matrix.get(b)?.hears.includes(a) ?? false)',
+      ),
+    ],
+    scenarios: ['one-way'],
+  },
+  {
+    name: 'same-cliques',
+    chapter: 'gathering',
+    rule: 'From the matrix all compute the same cliques: a pair that cannot hear each other never ends up in one configuration.',
+    mutation: 'everybody reachable is wanted',
+    patches: [
+      patch('core/matrix.js', 'if (left.length <= max && isClique(matrix, left)) return left;', 'return left;'),
+      patch('core/recover.js', 'if (!isClique(state.peers.matrix, members)) {', 'if (false) {'),
+      patch('core/recover.js', 'else if (!members.every(member => state.peers.hears(member))) {', 'else if (false) {'),
+    ],
+    scenarios: ['bridge'],
+  },
+  {
+    name: 'one-choice-for-all',
+    chapter: 'gathering',
+    rule: 'A bridge settles in one stable choice, by the same deterministic rule.',
+    mutation: 'each prefers the clique that grows from itself',
+    patches: [
+      patch(
+        'core/matrix.js',
+        'while (left.length > 0) { let best = [];',
+        'if (left.length > 1) return growClique(matrix, self, left, max); while (left.length > 0) { let best = [];',
+      ),
+    ],
+    scenarios: ['bridge-of-four'],
+  },
+  {
+    name: 'patience',
+    chapter: 'gathering',
+    rule: 'Leaving out somebody whom a member of the clique hears wants patience: others may be about to suspect the same member.',
+    mutation: 'such a clique is formed at once',
+    patches: [patch('core/gather.js', 'return patienceMs(state); }', 'return 0; }')],
+  },
+  {
+    name: 'hold-down',
+    chapter: 'gathering',
+    rule: 'Exponential hold-down on re-admission, instead of flapping.',
+    mutation: 'a lost member is admitted as soon as it is heard',
+    patches: [
+      patch('core/peers.js', 'peer.heldUntil = now + hold * (0.75 + this.random.next() / 2);', 'peer.heldUntil = now;'),
+    ],
+    scenarios: ['flapping-link'],
+  },
+  {
+    name: 'stale-rows',
+    chapter: 'gathering',
+    rule: 'Stale joins are ignored: a row of the matrix never goes back.',
+    mutation: 'the row that arrives last counts',
+    patches: [
+      patch(
+        'core/peers.js',
+        'if (row.member === this.self || row.version <= (this.matrix.get(row.member)?.version ?? 0)) continue;',
+        'if (row.member === this.self || row.version === (this.matrix.get(row.member)?.version ?? 0)) continue;',
+      ),
+    ],
+    scenarios: ['old-rows'],
+  },
+  {
+    name: 'challenge',
+    chapter: 'gathering',
+    rule: 'Foreign frames trigger a merge only after a challenge is answered.',
+    mutation: 'a heartbeat of a stranger is enough',
+    patches: [
+      patch('core/peers.js', 'if (!peer.answered) { if (now', 'peer.answered = true; this.admit(now); if (!peer.answered) { if (now'),
+    ],
+    scenarios: ['replayed-heartbeats'],
+  },
+  {
+    name: 'new-incarnation',
+    chapter: 'gathering',
+    rule: 'A restarted node is a new member: the old one is over at once.',
+    mutation: 'the old one is suspected when it has been silent for long enough',
+    patches: [
+      patch('core/peers.js', "if (other !== from && nameOf(other) === nameOf(from)) this.lose(other, 'restarted', now);", ''),
+    ],
+    scenarios: ['restart-at-once'],
+  },
+]

@@ -1,0 +1,259 @@
+/** Rules of the order inside one configuration. */
+
+import { type Mutant, patch } from './mutant.ts'
+
+/** What is checked in `invariants.ts` restates a rule: it goes with the rule, so that the judges outside must notice. */
+const countedInvariant = patch(
+  'core/invariants.js',
+  "invariant(stream.counted.seq <= stream.contiguous, 'a pair counts only once its frames are held', stream.counted);",
+  '',
+)
+
+export const orderingRules: readonly Mutant[] = [
+  {
+    name: 'total-order',
+    chapter: 'ordering',
+    rule: 'The total order is (ts, rank of sender, position in frame).',
+    mutation: 'of frames with the same ts each member delivers its own first',
+    patches: [
+      patch(
+        'core/ordering.js',
+        'next.ts <= cut.agreed && (best === undefined || next.ts < best.ts)',
+        'next.ts <= cut.agreed && (best === undefined || next.ts < best.ts || (next.ts === best.ts && rank === this.rank))',
+      ),
+    ],
+  },
+  {
+    name: 'order-contains-causality',
+    chapter: 'ordering',
+    rule: 'ts = max(highest clock I announced, highest frame ts seen) + 1.',
+    mutation: 'ts = highest clock announced + 1: what was seen since is not counted',
+    patches: [
+      patch(
+        'core/ordering.js',
+        'const ts = Math.max(this.announced, this.highestTs) + 1',
+        'const ts = this.announced + 1',
+      ),
+    ],
+  },
+  {
+    name: 'ts-above-own-promise',
+    chapter: 'ordering',
+    rule: 'ts = max(highest clock I announced, highest frame ts seen) + 1.',
+    mutation: 'ts = highest frame ts seen + 1: own promises are not counted',
+    patches: [
+      patch(
+        'core/ordering.js',
+        'const ts = Math.max(this.announced, this.highestTs) + 1',
+        'const ts = this.highestTs + 1',
+      ),
+    ],
+  },
+  {
+    name: 'promise-bound',
+    chapter: 'ordering',
+    rule: 'A clock (clock, seq) counts only once the stream is held contiguously up to seq.',
+    mutation: 'a clock counts at once, whatever is still missing',
+    patches: [
+      patch('core/stream.js', 'if (seq <= this.contiguous && clock > this.counted.clock)', 'if (clock > this.counted.clock)'),
+      // The guard against senders that break their promises would only hide the effect.
+      patch('core/stream.js', 'if (frame.ts <= this.lastTs || frame.ts <= this.counted.clock) {', 'if (false) {'),
+      countedInvariant,
+    ],
+  },
+  {
+    name: 'agreed-up-to-received',
+    chapter: 'ordering',
+    rule: 'Agreed delivery of everything with ts ≤ my own received, the minimum of the clocks that count.',
+    mutation: 'frames are delivered as they come',
+    patches: [
+      patch('core/traffic.js', 'ordering.deliver({ agreed: received, safe: stable,', 'ordering.deliver({ agreed: ordering.highestTs, safe: stable,'),
+    ],
+  },
+  {
+    name: 'safe-up-to-all-received',
+    chapter: 'ordering',
+    rule: 'Safe delivery of everything with ts ≤ the minimum over members of received.',
+    mutation: 'safe messages are delivered at my own received',
+    patches: [
+      patch('core/traffic.js', 'ordering.deliver({ agreed: received, safe: stable,', 'ordering.deliver({ agreed: received, safe: received,'),
+    ],
+  },
+  {
+    name: 'received-is-the-truth',
+    chapter: 'ordering',
+    rule: '`received`: "I hold every frame, of every member, with ts ≤ received". Always the truth.',
+    mutation: '`received` tells the highest ts seen',
+    patches: [
+      patch(
+        'core/ordering.js',
+        'clock: this.announced, seq: own.contiguous, received,',
+        'clock: this.announced, seq: own.contiguous, received: this.highestTs,',
+      ),
+    ],
+  },
+  {
+    name: 'safe-holds-back',
+    chapter: 'ordering',
+    rule: 'A safe message holds back what follows it: one total order for both services.',
+    mutation: 'the streams of others overtake a safe message that waits',
+    patches: [
+      patch(
+        'core/ordering.js',
+        'for (;;) { let best; for (let rank = 0;',
+        'const waiting = new Set(); for (;;) { let best; for (let rank = 0;',
+      ),
+      patch(
+        'core/ordering.js',
+        'if (cut.takesPart !== null && cut.takesPart[rank] !== true)',
+        'if (waiting.has(rank) || (cut.takesPart !== null && cut.takesPart[rank] !== true))',
+      ),
+      patch(
+        'core/ordering.js',
+        'if (!this.deliverFrame(best, cut.safe, emit)) return best.ts;',
+        'if (!this.deliverFrame(best, cut.safe, emit)) waiting.add(best.rank);',
+      ),
+    ],
+  },
+  {
+    name: 'release-when-stable',
+    chapter: 'ordering',
+    rule: 'Retransmission buffers are freed by the minimum over members of received.',
+    mutation: 'they are freed by my own received',
+    patches: [patch('core/traffic.js', 'stream.release(stable)', 'stream.release(received)')],
+  },
+  {
+    name: 'promise-anew',
+    chapter: 'ordering',
+    rule: 'On a frame above my announced clock I must announce a higher one.',
+    mutation: 'a member that does not send never promises more',
+    patches: [
+      patch(
+        'core/announce.js',
+        'ordering.announced = Math.max(ordering.announced, ordering.highestTs + horizon)',
+        'ordering.announced = Math.max(ordering.announced, horizon)',
+      ),
+    ],
+  },
+  {
+    name: 'announce-at-once',
+    chapter: 'ordering',
+    rule: 'On a frame above my announced clock I must announce, in this turn.',
+    mutation: 'the heartbeat tells it',
+    patches: [patch('core/announce.js', 'if (ordering.highestTs > this.told.clock) return true;', '')],
+    scenarios: ['announce-at-once'],
+  },
+  {
+    name: 'silent-promise-ahead',
+    chapter: 'ordering',
+    rule: 'Who is silent promises ahead, and is not waited for.',
+    mutation: 'the silent promise exactly, as talkers do',
+    patches: [patch('core/announce.js', 'const horizon = silent ?', 'const horizon = false ?')],
+    scenarios: ['silent-is-not-waited-for'],
+  },
+  {
+    name: 'promise-ahead-of-frames',
+    chapter: 'ordering',
+    rule: 'The silent promise ahead of the highest frame ts, not of clocks: they would escalate each other for ever.',
+    mutation: 'they promise ahead of the highest clock heard',
+    patches: [
+      patch(
+        'core/announce.js',
+        'ordering.announced = Math.max(ordering.announced, ordering.highestTs + horizon)',
+        'ordering.announced = Math.max(ordering.announced, ...ordering.streams.map(stream => stream.newest.clock + horizon))',
+      ),
+    ],
+    scenarios: ['idle-for-long'],
+  },
+  {
+    name: 'voice-for-safe',
+    chapter: 'ordering',
+    rule: 'Announce when received passes a safe message.',
+    mutation: 'received travels with what is told anyway',
+    patches: [
+      patch('core/announce.js', 'if (highestSafe > this.told.received && received >= highestSafe) return true;', ''),
+    ],
+    scenarios: ['safe-at-once'],
+  },
+  {
+    name: 'blocked-asks',
+    chapter: 'ordering',
+    rule: 'A member blocked for some ms asks the member that it waits for.',
+    mutation: 'it waits for the next heartbeat',
+    patches: [patch('core/announce.js', 'if (now < this.nextAskAt()) return [];', 'return [];')],
+    scenarios: ['lost-announcement'],
+  },
+  {
+    name: 'near-the-limit',
+    chapter: 'ordering',
+    rule: 'A configuration whose timestamps near their limit is formed again.',
+    mutation: 'it goes on',
+    patches: [
+      patch(
+        'core/gather.js',
+        "if (state.ordering.highestTs > state.maxTimestamp) return 'timestamps near their limit';",
+        '',
+      ),
+    ],
+    scenarios: ['timestamps-near-limit'],
+  },
+  {
+    name: 'last-fragment-originates',
+    chapter: 'ordering',
+    rule: 'The place, the service and the origination of a message belong to its last fragment.',
+    mutation: 'it is originated with its first fragment',
+    patches: [
+      patch(
+        'core/submissions.js',
+        'piece: this.offset === 0 ? segment : lastFragment(segment, this.offset), whole: segment,',
+        'piece: this.offset === 0 ? segment : lastFragment(segment, this.offset), whole: this.offset === 0 ? segment : null,',
+      ),
+      patch(
+        'core/submissions.js',
+        'piece: fragment(segment, this.offset, room), whole: null',
+        'piece: fragment(segment, this.offset, room), whole: this.offset === 0 ? segment : null',
+      ),
+    ],
+    scenarios: ['fragments'],
+  },
+  {
+    name: 'fragments-dropped',
+    chapter: 'ordering',
+    rule: 'On Install partial assemblies are dropped.',
+    mutation: 'receivers keep the fragments that they have',
+    patches: [
+      patch(
+        'core/install.js',
+        'state.ordering = new Ordering(configuration, state.self);',
+        `state.ordering = new Ordering(configuration, state.self);
+         ordering.configuration.members.forEach((member, rank) => {
+           const stream = state.ordering.streams[configuration.members.indexOf(member)];
+           if (stream !== undefined) stream.assembling = ordering.streams[rank].assembling;
+         });`,
+      ),
+    ],
+    scenarios: ['fragments'],
+  },
+  {
+    name: 'fragments-start-again',
+    chapter: 'ordering',
+    rule: 'On Install the sender starts again from its first fragment.',
+    mutation: 'the sender goes on with the next fragment',
+    patches: [patch('core/install.js', 'state.submissions.restart();', '')],
+    scenarios: ['fragments'],
+  },
+  {
+    name: 'windows-open',
+    chapter: 'ordering',
+    rule: 'At Install all windows of the old configuration open.',
+    mutation: 'what filled the window goes on filling it',
+    patches: [
+      patch(
+        'core/install.js',
+        'state.ordering = new Ordering(configuration, state.self);',
+        'state.ordering = Object.assign(new Ordering(configuration, state.self), { window: ordering.window });',
+      ),
+    ],
+    scenarios: ['full-window'],
+  },
+]
