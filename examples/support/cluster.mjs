@@ -42,6 +42,7 @@ export class Cluster {
   /** Starts nodes that know each other, and waits until all are in one configuration. */
   static async start(...names) {
     const cluster = new Cluster()
+    process.once('exit', () => rmSync(cluster.#directory, { recursive: true, force: true }))
     cluster.#giveUp = setTimeout(() => {
       print('this takes too long: something does not happen')
       process.exit(1)
@@ -125,7 +126,6 @@ export class Cluster {
     for (const session of this.#sessions) await session.close()
     for (const node of Object.values(this.nodes)) await node.close()
     for (const link of Object.values(this.#links)) link.close()
-    rmSync(this.#directory, { recursive: true, force: true })
   }
 }
 

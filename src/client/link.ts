@@ -293,7 +293,7 @@ export class Link {
     this.greeting = frame
     this.welcomeBytes = this.decoder.firstFrameBytes
     Object.assign(this.decoder.limits, daemonStreamLimits(frame.limits.maxMessageBytes))
-    this.outbox.limit(frame.limits.maxInFlightBytes)
+    this.outbox.limit(frame.limits.maxInFlightBytes, frame.limits.maxMessageBytes)
     this.onGreeted(null)
   }
 

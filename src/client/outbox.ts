@@ -125,6 +125,8 @@ export class Outbox {
   /** Bytes of the segments in `sent`. */
   private inFlight = 0
   private draining = false
+  /** Payload of one segment that the daemon takes. */
+  private mostPayloadBytes = Number.POSITIVE_INFINITY
   private ended: Error | null = null
 
   constructor(options: OutboxOptions) {
@@ -141,10 +143,11 @@ export class Outbox {
 
   /**
    * What the daemon takes before the order must have moved. It then reads us at any time, and our acknowledgements
-   * never stand behind messages that wait for them.
+   * never stand behind messages that wait for them. Messages packed together may not be longer than a single one.
    */
-  limit(bytes: number): void {
-    this.options.limitBytes = Math.min(this.options.limitBytes, bytes)
+  limit(inFlightBytes: number, messageBytes: number): void {
+    this.options.limitBytes = Math.min(this.options.limitBytes, inFlightBytes)
+    this.mostPayloadBytes = messageBytes + 4
   }
 
   /** First own sequence that is not yet delivered; 0 if none is under way. */
@@ -301,10 +304,14 @@ export class Outbox {
   ): boolean {
     const { buffer } = this
     const headBytes = SEGMENT_HEAD_BYTES + destination.encoded.length
-    if (headBytes + need > PACK_BYTES) return false
+    if (headBytes + need > PACK_BYTES || need > this.mostPayloadBytes) return false
     buffer.ensure(headBytes + Math.max(need, LEAST_PACK_BYTES))
     this.openStart = buffer.at
-    this.openEnd = Math.min(buffer.slab.length, buffer.at + PACK_BYTES)
+    this.openEnd = Math.min(
+      buffer.slab.length,
+      buffer.at + PACK_BYTES,
+      buffer.at + headBytes + this.mostPayloadBytes,
+    )
     this.headBytes = headBytes
     buffer.at += headBytes
     this.openService = service

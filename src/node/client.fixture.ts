@@ -101,7 +101,8 @@ export class HandClient {
   /** The last frame of this kind that was heard. */
   last<Kind extends DaemonFrame['kind']>(kind: Kind): Extract<DaemonFrame, { kind: Kind }> {
     const frame = this.heard.findLast(each => each.kind === kind)
-    if (frame === undefined) throw new Error(`no ${kind} among ${this.heard.map(each => each.kind).join(' ')}`)
+    if (frame === undefined)
+      throw new Error(`no ${kind} among ${this.heard.map(each => each.kind).join(' ')}`)
     return frame as Extract<DaemonFrame, { kind: Kind }>
   }
 

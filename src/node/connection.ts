@@ -17,6 +17,8 @@ export type Stage = 'handshake' | 'open' | 'closing' | 'closed'
 /** What may wait for a step before the channel is not read: a host that does not step must not fill its memory. Bytes. */
 const MOST_WAITING_BYTES = 4 << 20
 
+const LENIENCE_BYTES = 1 << 20
+
 export class Connection {
   readonly channel: Channel
   stage: Stage = 'handshake'
@@ -116,7 +118,8 @@ export class Connection {
     this.session = session
     this.id = id
     this.stage = 'open'
-    Object.assign(this.splitter.limits, clientStreamLimits(maxMessageBytes))
+    // What is a little too long is refused with the limit's name, not as noise.
+    Object.assign(this.splitter.limits, clientStreamLimits(maxMessageBytes + LENIENCE_BYTES))
   }
 
   send(frame: DaemonControlFrame): void {

@@ -61,7 +61,7 @@ export interface Packet {
   lost: boolean
 }
 
-/** Loses frames of one kind. */
+/** Loses frames of one kind, or holds them back. */
 export interface DropRule {
   readonly kind: Frame['kind'] | '*'
   /** Hosts; null: any. */
@@ -70,6 +70,8 @@ export interface DropRule {
   /** Frames still to lose. */
   remaining: number
   readonly probability: number
+  /** True: not lost, but kept until `releaseHeld`. */
+  readonly hold?: boolean
 }
 
 export interface NetworkCounters {
@@ -121,6 +123,8 @@ export class Network {
   /** Told of every frame as it is sent, and as it arrives. */
   readonly watchers: ((what: 'sends' | 'receives', host: number, kind: Frame['kind']) => void)[] = []
   private readonly links: Link[] = []
+  /** Frames held back; each is sent when it is called. */
+  private readonly held: (() => void)[] = []
   private readonly hosts: number
   private readonly scheduler: Scheduler
   private readonly random: Random
@@ -168,7 +172,12 @@ export class Network {
     const random = this.random
     this.counters.sent++
     for (const watch of this.watchers) watch('sends', from, kind)
-    if (this.dropRules.length > 0 && this.droppedByRule(from, to, kind)) return
+    const rule = this.dropRules.length > 0 ? this.ruleFor(from, to, kind) : null
+    if (rule !== null) {
+      if (rule.hold === true)
+        this.held.push(() => this.send(from, to, sender, addressee, lane, kind, encoded))
+      return
+    }
     // Draw the same numbers whatever happens: a small change of a profile then changes few fates.
     const lost = random.next() < profile.loss
     const duplicated = random.next() < profile.duplicate
@@ -239,7 +248,8 @@ export class Network {
     this.arrive(packet)
   }
 
-  private droppedByRule(from: number, to: number, kind: Frame['kind']): boolean {
+  /** The rule that takes this frame; null: none does. */
+  private ruleFor(from: number, to: number, kind: Frame['kind']): DropRule | null {
     for (let index = 0; index < this.dropRules.length; index++) {
       const rule = this.dropRules[index] as DropRule
       if (rule.kind !== '*' && rule.kind !== kind) continue
@@ -248,9 +258,14 @@ export class Network {
       this.counters.dropped++
       rule.remaining--
       if (rule.remaining <= 0) this.dropRules.splice(index, 1)
-      return true
+      return rule
     }
-    return false
+    return null
+  }
+
+  /** What was held back is sent now, in its order. */
+  releaseHeld(): void {
+    for (const send of this.held.splice(0)) send()
   }
 
   private damage(bytes: Uint8Array): Uint8Array {

@@ -8,7 +8,11 @@
  *     cut n1 | n2 n3                  both ways between the sides; `cut n1 > n2` one way; `cut n1 - n2` this pair, both ways
  *     heal                            ends cuts, clogs, lost frames and pauses
  *     clog n1 > n2, unclog n1 > n2    nothing passes, nothing is lost
+ *     mend n1 | n2 n3                 ends one cut of these links
  *     drop kind=install to=n2 from=n1 count=1
+ *     hold kind=plan to=n2            takes what `drop` takes, but keeps it
+ *     undrop                          nothing more is dropped or held from now on
+ *     release                         what is held is sent now
  *     kill n1, kill n1 silently, restart n1, pause n1, resume n1, leave n1, slow n1 20ms
  *     client alice n1                 a session named alice at n1
  *     join alice orders, leave alice orders, send alice orders count=3 size=100 service=safe
@@ -45,13 +49,13 @@ export type Command =
   | { readonly do: 'kill'; readonly hosts: readonly number[]; readonly refused: boolean }
   | { readonly do: 'slow'; readonly host: number; readonly ms: number }
   | {
-      readonly do: 'cut' | 'clog' | 'unclog'
+      readonly do: 'cut' | 'mend' | 'clog' | 'unclog'
       readonly pairs: readonly (readonly [number, number])[]
       readonly label: string
     }
-  | { readonly do: 'heal' | 'wait stable' }
+  | { readonly do: 'heal' | 'undrop' | 'release' | 'wait stable' }
   | {
-      readonly do: 'drop'
+      readonly do: 'drop' | 'hold'
       readonly kind: Kind | '*'
       readonly from: number | null
       readonly to: number | null
@@ -177,13 +181,17 @@ class Parser {
       case 'slow':
         return { do: 'slow', host: this.host(words[0]), ms: this.time(words[1] ?? '') }
       case 'cut':
+      case 'mend':
       case 'clog':
       case 'unclog':
         return { do: verb, pairs: this.pairs(rest), label: rest }
       case 'heal':
-        return { do: 'heal' }
+      case 'undrop':
+      case 'release':
+        return { do: verb }
       case 'drop':
-        return this.drop(words)
+      case 'hold':
+        return this.drop(verb, words)
       case 'client':
         return {
           do: 'client',
@@ -216,14 +224,14 @@ class Parser {
     }
   }
 
-  private drop(words: readonly string[]): Command {
+  private drop(verb: 'drop' | 'hold', words: readonly string[]): Command {
     const fields = this.fields(words, ['kind', 'from', 'to', 'count'])
     const kind = fields.get('kind') ?? '*'
     if (kind !== '*' && !frameKinds.includes(kind as Kind)) this.fail(`no frames of kind '${kind}'`)
     const from = fields.get('from')
     const to = fields.get('to')
     return {
-      do: 'drop',
+      do: verb,
       kind: kind as Kind | '*',
       from: from === undefined ? null : this.host(from),
       to: to === undefined ? null : this.host(to),

@@ -195,18 +195,21 @@ class Stage {
         break
       }
       case 'cut':
+      case 'mend':
       case 'clog':
       case 'unclog':
         world.disturb(command.pairs.flat(), 'links').until =
-          command.do === 'unclog' ? world.now : Number.POSITIVE_INFINITY
+          command.do === 'unclog' || command.do === 'mend' ? world.now : Number.POSITIVE_INFINITY
         world.recorder.note(world.now, null, 'fault', `${command.do} ${command.label}`)
         for (const [from, to] of command.pairs) {
           if (command.do === 'cut') network.cut(from, to)
+          else if (command.do === 'mend') network.mend(from, to)
           else if (command.do === 'clog') network.clog(from, to)
           else network.unclog(from, to, false)
         }
         break
       case 'drop':
+      case 'hold':
         world.disturb(world.hosts, 'links').until = Number.POSITIVE_INFINITY
         network.dropRules.push({
           kind: command.kind,
@@ -214,7 +217,14 @@ class Stage {
           to: command.to,
           remaining: command.count,
           probability: 1,
+          hold: command.do === 'hold',
         })
+        break
+      case 'undrop':
+        network.dropRules.length = 0
+        break
+      case 'release':
+        network.releaseHeld()
         break
       case 'heal':
         this.heal()

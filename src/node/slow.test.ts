@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest'
+import { encodeDestination, encodeSegmentHead } from '../codec/client-encode.ts'
+import type { HandClient } from './client.fixture.ts'
+import { Bench } from './runtime.fixture.ts'
+
+const KiB = 1024
+const limits = { clientQueueBytes: 64 * KiB }
+const policy = { bytes: 256 * KiB, seconds: 2, policy: 'evict' } as const
+
+/** Two members of a group, and one who sends to it. */
+async function scene(slowClient = policy): Promise<{
+  bench: Bench
+  quick: HandClient
+  slow: HandClient
+  /** Sends so many KiB, which `quick` reads at once. */
+  send(kib: number): void
+}> {
+  const bench = await Bench.start({ limits, cell: { slowClient } })
+  const [quick, slow, sender] = ['quick', 'slow', 'sender'].map(name => bench.session(name)) as [
+    HandClient,
+    HandClient,
+    HandClient,
+  ]
+  for (const client of [quick, slow]) client.say({ kind: 'join', request: 1, group: 'g' })
+  bench.step()
+  let sequence = 1
+  const send = (kib: number): void => {
+    const bytes = kib * KiB
+    const destination = encodeDestination({ to: 'groups', groups: ['g'] })
+    const head = encodeSegmentHead(destination, 'agreed', false, false, sequence++, 1, bytes)
+    const payload = new Uint8Array(bytes)
+    new DataView(payload.buffer).setUint32(0, bytes - 4, true)
+    sender.say(head, payload)
+    bench.step()
+    quick.say({ kind: 'acknowledge', bytes: quick.bytes })
+    bench.step()
+  }
+  return { bench, quick, slow, send }
+}
+
+const warnings = (client: HandClient): string[] =>
+  client.heard.flatMap(frame => (frame.kind === 'warning' ? [frame.message] : []))
+
+describe('a client that does not read', () => {
+  it('is left in peace below the bound', async () => {
+    const { bench, slow, send } = await scene()
+    send(60)
+    bench.step(10_000)
+    expect(warnings(slow)).toEqual([])
+    expect(bench.counters.get('cell.credit.holds')).toBe(0)
+    expect(slow.channel.closed).toBe(false)
+  })
+
+  it('is warned after a moment, and evicted when its time is over', async () => {
+    const { bench, quick, slow, send } = await scene()
+    send(70)
+    expect(bench.counters.get('cell.credit.holds')).toBe(1)
+    expect(bench.runtime.cell.state.ordering.heldCredit).not.toBeNull()
+    bench.step(150)
+    expect(warnings(slow)).toEqual([])
+    bench.step(100)
+    // It is told at once, not with the next message, which may never come.
+    expect(warnings(slow)).toEqual([
+      expect.stringMatching(
+        /^\d+ bytes are waiting to be read; at 262144 bytes, or after 2 s, this session is evicted$/,
+      ),
+    ])
+    expect(bench.told('slowClient')).toMatchObject([{ session: slow.welcome.session }])
+    bench.step(1700)
+    expect(slow.channel.closed).toBe(false)
+    bench.step(100)
+    expect(slow.last('closing')).toMatchObject({ code: 'evicted' })
+    expect(slow.last('closing').words).toMatch(/bytes were not read for 20\d\d ms; the bound is 2 s$/)
+    expect(warnings(slow)).toHaveLength(1)
+    expect(bench.told('eviction')).toMatchObject([{ session: slow.welcome.session, reason: 'seconds' }])
+    expect(quick.last('view')).toMatchObject({ cause: 'disconnect', left: [slow.welcome.session] })
+    expect(bench.counters.get('cell.sessions.evicted')).toBe(1)
+    expect(bench.counters.get('cell.sessions.lost')).toBe(0)
+    expect(bench.counters.get('cell.credit.heldMs')).toBeGreaterThanOrEqual(2000)
+    expect(bench.runtime.cell.state.ordering.heldCredit).toBeNull()
+  })
+
+  it('is evicted at the bound in bytes, whatever the time, after a warning', async () => {
+    const { bench, slow, send } = await scene()
+    for (let i = 0; i < 6; i++) send(40)
+    expect(slow.channel.closed).toBe(false)
+    send(40)
+    expect(slow.heard.slice(-2).map(frame => frame.kind)).toEqual(['warning', 'closing'])
+    expect(slow.last('closing').words).toMatch(/bytes were not read; the bound is 262144$/)
+    expect(bench.told('eviction')).toMatchObject([{ reason: 'bytes', slowForMs: 0 }])
+    expect(bench.counters.get('cell.limits.clientQueueBytes')).toBe(1)
+  })
+
+  it('is safe once it has read down to half of the bound; less is not enough', async () => {
+    const { bench, slow, send } = await scene()
+    send(70)
+    bench.step(1000)
+    slow.say({ kind: 'acknowledge', bytes: slow.bytes - 40 * KiB })
+    bench.step(500)
+    expect(bench.runtime.cell.state.ordering.heldCredit).not.toBeNull()
+    slow.say({ kind: 'acknowledge', bytes: slow.bytes - 20 * KiB })
+    bench.step(5000)
+    expect(slow.channel.closed).toBe(false)
+    expect(bench.runtime.cell.state.ordering.heldCredit).toBeNull()
+    const heldMs = bench.counters.get('cell.credit.heldMs')
+    expect(heldMs).toBeGreaterThanOrEqual(1500)
+    expect(heldMs).toBeLessThan(1600)
+    // A new lag has a new time and a new warning.
+    send(70)
+    bench.step(1900)
+    expect(slow.channel.closed).toBe(false)
+    expect(warnings(slow)).toHaveLength(2)
+    bench.step(200)
+    expect(slow.last('closing').code).toBe('evicted')
+  })
+
+  it('holds nobody up once it is gone', async () => {
+    const { bench, quick, slow, send } = await scene()
+    send(70)
+    expect(bench.runtime.cell.state.ordering.heldCredit).not.toBeNull()
+    slow.channel.end(new Error('gone'))
+    bench.step()
+    expect(bench.runtime.cell.state.ordering.heldCredit).toBeNull()
+    expect(quick.last('view').left).toEqual([slow.welcome.session])
+    bench.step(5000)
+    expect(bench.told('eviction')).toEqual([])
+    expect(bench.counters.get('cell.sessions.lost')).toBe(1)
+  })
+
+  it('lets go of what it did not read: its connection is not kept for ever', async () => {
+    const { bench, slow, send } = await scene()
+    slow.channel.reads = false
+    send(70)
+    bench.step(3000)
+    expect(bench.counters.get('cell.sessions.evicted')).toBe(1)
+    expect(slow.channel.closed).toBe(false)
+    expect(slow.channel.pending).toBeGreaterThan(64 * KiB)
+    bench.step(10_000)
+    expect(slow.channel.aborted).toBe(true)
+  })
+
+  it('a bound below the warning’s moment warns all the same', async () => {
+    const { bench, slow, send } = await scene({ ...policy, seconds: 0.1 })
+    send(70)
+    bench.step(30)
+    expect(warnings(slow)).toHaveLength(1)
+    expect(slow.channel.closed).toBe(false)
+    bench.step(100)
+    expect(slow.last('closing').code).toBe('evicted')
+  })
+})
