@@ -54,11 +54,11 @@ it('kill -9: the survivors agree, the clients are told, and the name comes back 
   expect(alice.observer.views.at(-1)).toMatchObject({ cause: 'network', left: [carol.session.id] })
 
   await lab.daemon('n3').ended
-  const back = stopwatch()
   await lab.start('n3')
+  const back = stopwatch()
   const dave = await enter(lab, 'n3', 'carol', 'g')
   await together([alice, bob, dave])
-  figure('restart → view of all', back(), 'ms')
+  figure('started again → view of all with its new member', back(), 'ms')
   expect(dave.session.id).not.toBe(carol.session.id)
 
   stop = true

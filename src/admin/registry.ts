@@ -88,7 +88,11 @@ const counters = [
   ['cell.peers.connected', 'connections', 'Times that both lanes to a peer were connected.'],
   ['cell.peers.lost', 'connections', 'Times that a peer which was so connected lost a lane.'],
   ['cell.peers.resumed', 'connections', 'Lanes connected again to the same incarnation of a peer.'],
-  ['cell.peers.rejected', 'connections', 'Handshakes with peers that were refused, by either side.'],
+  [
+    'cell.peers.rejected',
+    'connections',
+    'Connections refused, by either side, or closed because what came was no frame, or nothing.',
+  ],
   ['cell.sessions.opened', 'sessions', 'Sessions opened.'],
   [
     'cell.sessions.closed',
@@ -196,7 +200,12 @@ const states: readonly Row[] = [
   state('daemon.version', 'none', 'constant', 'Version of the program.'),
   state('daemon.process', 'none', 'constant', 'Number of the process.'),
   state('daemon.uptimeMs', 'ms', 'monotone', 'Time since the daemon was started.'),
-  state('cell.phase', 'none', 'variable', 'operational, gather, recover or left.'),
+  state(
+    'cell.phase',
+    'none',
+    'variable',
+    'operational, gather, recover, left, or unresponsive if its thread is.',
+  ),
   state('cell.thread', 'none', 'constant', 'Where the cell runs: host or dedicated.'),
   state(
     'cell.order',

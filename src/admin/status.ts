@@ -28,7 +28,8 @@ export interface SessionStatus {
 }
 
 export interface CellStatus {
-  readonly phase: PhaseName
+  /** `unresponsive`: the cell's own thread does not answer; but for the counters nothing more is known of it. */
+  readonly phase: PhaseName | 'unresponsive'
   readonly thread: 'host' | 'dedicated'
   /** Digest of the cells and rules, in hexadecimal. */
   readonly order: string

@@ -181,7 +181,8 @@ export class EventQueue {
   /** The consumer stops; what is queued waits for the next one. */
   unclaim(): void {
     this.reading = false
-    this.handedBytes = 0
+    // It had the last batch in hand: without it there may be room again, and nobody else would notice.
+    this.release(0)
     const waiter = this.waiter
     this.waiter = null
     waiter?.resolve(null)

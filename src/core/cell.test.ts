@@ -1,66 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Random } from '../lib/prng.ts'
-import type { CellEvent } from './api.ts'
-import { Cell } from './cell.ts'
-import type { Frame } from './frames.ts'
-import type { MemberId, Segment } from './types.ts'
-
-/** A few cells on a perfect network with a millisecond of delay; virtual time. */
-class Net {
-  now = 0
-  readonly cells = new Map<MemberId, Cell>()
-  readonly log = new Map<MemberId, CellEvent[]>()
-  private queue: { at: number; to: MemberId; from: MemberId; frame: Frame }[] = []
-  cut: (a: MemberId, b: MemberId) => boolean = () => false
-
-  add(name: string, seed: number): Cell {
-    const self = `${name}#${seed.toString(16).padStart(32, '0')}`
-    const cell = new Cell({ self, seed }, this.now)
-    this.cells.set(self, cell)
-    this.log.set(self, [])
-    return cell
-  }
-
-  run(ms: number): void {
-    const end = this.now + ms
-    for (;;) {
-      for (const cell of this.cells.values()) this.turn(cell)
-      const next = Math.min(
-        ...this.queue.map(p => p.at),
-        ...[...this.cells.values()].map(c => c.nextDeadline),
-      )
-      if (next > end) break
-      this.now = Math.max(this.now, next)
-      const due = this.queue.filter(p => p.at <= this.now)
-      this.queue = this.queue.filter(p => p.at > this.now)
-      for (const { to, from, frame } of due) this.cells.get(to)?.receive(from, frame, this.now)
-    }
-    this.now = end
-  }
-
-  private turn(cell: Cell): void {
-    cell.evaluate(this.now)
-    cell.invariants()
-    for (const { to, frame } of cell.takeOutbox()) {
-      for (const target of to ?? this.cells.keys()) {
-        if (target === cell.self || this.cut(cell.self, target)) continue
-        this.queue.push({ at: this.now + 1, to: target, from: cell.self, frame })
-      }
-    }
-    for (const event of cell.takeEvents()) {
-      this.log.get(cell.self)?.push(event)
-      if (event.type === 'regular') cell.openGate()
-    }
-  }
-
-  delivered(self: MemberId): string[] {
-    return (this.log.get(self) ?? []).flatMap(e => (e.type === 'deliver' ? [String(e.segment.head)] : []))
-  }
-}
-
-function segment(head: string, bytes = 10, safe = false): Segment {
-  return { safe, more: false, head, bytes, body: [new Uint8Array(bytes)] }
-}
+import type { Cell } from './cell.ts'
+import { Net, segment } from './net.fixture.ts'
 
 describe('a cell', () => {
   it('merges three members that boot together, and orders what all of them send', () => {
@@ -74,7 +15,7 @@ describe('a cell', () => {
       if (random.chance(0.3)) net.run(random.int(4))
     }
     net.run(500)
-    const [a, b, c] = cells.map(cell => net.delivered(cell.self))
+    const [a, b, c] = cells.map(cell => net.delivered(cell))
     expect(a).toHaveLength(300)
     expect(b).toEqual(a)
     expect(c).toEqual(a)
@@ -89,8 +30,8 @@ describe('a cell', () => {
     b.submit(segment('other'))
     a.submit(segment('after', 10, true))
     net.run(500)
-    expect(net.delivered(a.self)).toHaveLength(4)
-    expect(net.delivered(b.self)).toEqual(net.delivered(a.self))
+    expect(net.delivered(a)).toHaveLength(4)
+    expect(net.delivered(b)).toEqual(net.delivered(a))
     const large = net.log.get(b.self)?.find(e => e.type === 'deliver' && e.segment.head === 'large')
     expect(large?.type === 'deliver' && large.segment.body.reduce((n, s) => n + s.length, 0)).toBe(1_000_003)
   })
@@ -109,8 +50,8 @@ describe('a cell', () => {
     net.cut = () => false
     net.run(5000)
     expect(cells.map(cell => cell.configuration.members.length)).toEqual([5, 5, 5, 5, 5])
-    expect(net.delivered(cells[0]?.self as string).filter(m => m.startsWith('apart'))).toHaveLength(2)
-    expect(net.delivered(cells[4]?.self as string).filter(m => m.startsWith('apart'))).toHaveLength(3)
+    expect(net.delivered(cells[0] as Cell).filter(m => m.startsWith('apart'))).toHaveLength(2)
+    expect(net.delivered(cells[4] as Cell).filter(m => m.startsWith('apart'))).toHaveLength(3)
   })
 
   it('settles a bridge in one stable choice', () => {

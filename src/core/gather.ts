@@ -24,7 +24,10 @@ export function retarget(state: CellState, now: number): void {
   const { phase } = state
   if (phase.name !== 'gather') return
   phase.targetAt = now
-  phase.deadline = Math.min(now + state.timeouts.gatherMs, phase.since + state.timeouts.gatherMs * 4)
+  const { gatherMs, heartbeatMs } = state.timeouts
+  // Never at once: nobody can agree to a target before a heartbeat has told it.
+  const least = now + heartbeatMs * 2
+  phase.deadline = Math.max(least, Math.min(now + gatherMs, phase.since + gatherMs * 4))
 }
 
 /** Why the installed configuration cannot go on; null if it can. */
@@ -56,11 +59,11 @@ function coordinateGather(state: CellState, phase: Gathering, now: number): void
   const disagreeing = target.filter(member => member !== state.self && !agrees(state, member))
   if (disagreeing.length === 0) {
     if (now - phase.targetAt >= settleMs(state) && now >= phase.notBefore) form(state, now)
-  } else if (now >= phase.deadline) {
+  } else if (now >= coordinatorDeadline(state, phase)) {
     for (const member of disagreeing) {
       if (!busy(state, member, phase, now)) state.peers.lose(member, 'disagrees', now)
     }
-    phase.deadline = now + state.timeouts.heartbeatMs
+    phase.deadline = now + state.timeouts.heartbeatMs - patienceMs(state)
   }
 }
 
@@ -103,16 +106,25 @@ function form(state: CellState, now: number): void {
   acceptForm(state, frame, now)
 }
 
+/**
+ * When those who want something else have had their time: not before one that is patient with us, as we with others, could
+ * have come round. Edges lost any earlier make bridges, which want patience again, and so on without end.
+ */
+function coordinatorDeadline(state: CellState, phase: Gathering): number {
+  return phase.deadline + patienceMs(state)
+}
+
 /** When the one who ought to form with us has had all the time it may take. */
 function followerDeadline(state: CellState, phase: Gathering): number {
-  return phase.deadline + state.timeouts.gatherMs + patienceMs(state)
+  return coordinatorDeadline(state, phase) + state.timeouts.gatherMs
 }
 
 /** When the gather phase next has something to decide. */
 export function gatherDeadline(state: CellState, phase: Gathering, now: number): number {
   if (state.target[0] !== state.self) return followerDeadline(state, phase)
   const settled = Math.max(phase.notBefore, phase.targetAt + settleMs(state))
-  if (settled <= now) return phase.deadline
+  const deadline = coordinatorDeadline(state, phase)
+  if (settled <= now) return deadline
   // Past its deadline, with nobody who disagrees, the target only has to settle.
-  return phase.deadline <= now ? settled : Math.min(phase.deadline, settled)
+  return deadline <= now ? settled : Math.min(deadline, settled)
 }

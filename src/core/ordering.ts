@@ -43,7 +43,7 @@ export class Ordering {
   highestTs = 0
   /** When we last sent a data frame. */
   lastSentAt: number = Number.NEGATIVE_INFINITY
-  /** `credit` stays here while local clients lag; null: it is what we received. */
+  /** Where `credit` was when local clients began to lag; null: they do not, and it is what we received. */
   heldCredit: number | null = null
   consumed = 0
   /** Highest ts of a safe message held here. */
@@ -84,7 +84,7 @@ export class Ordering {
   facts(received: number): Facts {
     const own = this.own
     own.received = received
-    own.credit = Math.max(own.credit, this.heldCredit ?? received)
+    own.credit = Math.max(own.credit, this.ownCredit(received))
     own.consumed = Math.max(own.consumed, this.consumed)
     return {
       clock: this.announced,
@@ -171,7 +171,12 @@ export class Ordering {
       const { credit } = this.streams[rank] as Stream
       if (rank !== this.rank && credit < least) least = credit
     }
-    return Math.min(least, this.heldCredit ?? Number.POSITIVE_INFINITY)
+    return Math.min(least, this.ownCredit(Number.POSITIVE_INFINITY))
+  }
+
+  /** While local clients lag, credit goes on with what they have consumed: the path slows to their pace, and never stops dead. */
+  private ownCredit(received: number): number {
+    return this.heldCredit === null ? received : Math.min(received, Math.max(this.heldCredit, this.consumed))
   }
 
   private deliverFrame(frame: DataFrame, safeUpTo: number, emit: (delivery: Delivery) => void): boolean {

@@ -6,6 +6,9 @@ import type { Facts, Segment } from './types.ts'
 /** Frames this far beyond the contiguous prefix are not kept: a bound on what a stream can make us hold. */
 export const maxFramesAhead = 65_536
 
+/** Pairs kept that lie beyond the contiguous prefix. */
+const maxPairsWaiting = 16
+
 const nothing: ClockPair = { clock: 0, seq: 0 }
 
 export class Stream {
@@ -21,6 +24,8 @@ export class Stream {
   counted: ClockPair = nothing
   /** Pair with the highest clock, whether it counts or not. */
   newest: ClockPair = nothing
+  /** Pairs heard that do not count yet, clocks and seqs growing; the last is the newest. */
+  private waiting: ClockPair[] = []
   received = 0
   credit = 0
   /** Highest `consumed` fact of this member that may be used here: see `useConsumed`. */
@@ -86,7 +91,12 @@ export class Stream {
   /** Merges a pair; it counts only once the stream is held contiguously up to its seq. */
   count(clock: number, seq: number): void {
     if (seq <= this.contiguous && clock > this.counted.clock) this.counted = { clock, seq }
-    if (clock > this.newest.clock) this.newest = { clock, seq }
+    if (clock <= this.newest.clock) return
+    this.newest = { clock, seq }
+    if (seq <= this.contiguous) return
+    // The oldest will count first, the newest say most; those in between are what a bound costs.
+    if (this.waiting.length >= maxPairsWaiting) this.waiting.pop()
+    this.waiting.push(this.newest)
   }
 
   /** Lets go of the frames that everyone is known to hold. Returns how many. */
@@ -136,7 +146,10 @@ export class Stream {
       this.lastTs = frame.ts
       this.count(frame.facts.clock, frame.seq)
     }
-    this.count(this.newest.clock, this.newest.seq)
+    for (let pair = this.waiting[0]; pair !== undefined && pair.seq <= this.contiguous; pair = this.waiting[0]) {
+      if (pair.clock > this.counted.clock) this.counted = pair
+      this.waiting.shift()
+    }
   }
 }
 

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { encodeClientFrame } from '../codec/client-encode.ts'
 import type { ClientFrame } from '../codec/client.ts'
-import { hello } from './client.fixture.ts'
-import { HandChannel } from './client.fixture.ts'
+import { HandChannel, hello } from './client.fixture.ts'
 import { Connection } from './connection.ts'
 
 const MiB = 1 << 20
@@ -97,8 +96,8 @@ describe('a connection', () => {
 
   it('waits for the last of the places it is to be told of', () => {
     const { connection } = connect()
-    const at = (ts: number) => ({ epoch: 1, ts, rank: 0, index: 0 })
-    for (const ts of [3, 7, 5]) connection.awaitSettled(at(ts))
-    expect(connection.awaited).toEqual(at(7))
+    const place = { epoch: 1, ts: 0, rank: 0, index: 0 }
+    for (const ts of [3, 7, 5]) connection.awaitSettled({ ...place, ts })
+    expect(connection.awaited).toEqual({ ...place, ts: 7 })
   })
 })

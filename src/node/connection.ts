@@ -31,6 +31,8 @@ export class Connection {
   acknowledged = 0
   /** When it began to lag; null while it keeps up. Renewed only once it has caught up. */
   laggingSince: number | null = null
+  /** `sent` at that time: read as far, it is behind by no more than has passed since. */
+  laggingUntil = 0
   warned = false
   /** Joins and leaves under way: group → request. */
   readonly joining: Map<string, number> = new Map()

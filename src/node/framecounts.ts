@@ -109,7 +109,7 @@ export class FrameCounts {
   transport(totals: Readonly<TransportCounters>): void {
     this.counters.set(overflow, totals.droppedFull)
     this.counters.set(resumed, totals.reconnects)
-    this.counters.set(rejected, totals.rejected)
+    this.counters.set(rejected, totals.rejected + totals.garbage + totals.timeouts)
   }
 
   event(event: CellEvent, cell: string, emit: (event: AdminEvent) => void): void {

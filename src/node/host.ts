@@ -127,7 +127,7 @@ export class CellHost {
         member: peer.member,
         name: peer.name,
         address: peer.address,
-        ...linkOf(peer, this.runtime.refusalOf(peer.address)),
+        ...linkOf(peer, this.runtime.refusalOf(peer.name, peer.address)),
         lastHeardMs: heardAt === null ? null : Math.round(now - heardAt),
         queueBytes: peer.pendingControl + peer.pendingData,
       }

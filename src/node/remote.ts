@@ -13,6 +13,10 @@ import type { NodeIdentity } from './host.ts'
 import type { NodeCell } from './node.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './worker-protocol.ts'
 
+/** How long a thread may take to answer, and to close what it has open. */
+const answerMs = 500
+const closeMs = 2000
+
 export interface WorkerCellOptions {
   readonly identity: NodeIdentity
   readonly config: CellConfig
@@ -81,18 +85,21 @@ export class WorkerCell implements NodeCell {
   }
 
   async status(): Promise<CellStatus> {
-    const answer = await this.ask(request => ({ type: 'status', request }))
-    if (answer.type !== 'status') throw new Error(`the thread of cell ${this.name} has ended`)
-    return { ...answer.status, counters: this.counters.snapshot() }
+    const answer = await this.ask(answerMs, request => ({ type: 'status', request }))
+    const counters = this.counters.snapshot()
+    if (answer.type === 'status') return { ...answer.status, counters }
+    if (this.ended) throw new Error(`the thread of cell ${this.name} has ended`)
+    return { ...this.silence(), counters }
   }
 
   async leave(timeoutMs: number): Promise<void> {
-    await this.ask(request => ({ type: 'leave', request, timeoutMs }))
+    // It may wait so long twice: for its sessions, and for the others.
+    await this.ask(timeoutMs * 2 + answerMs, request => ({ type: 'leave', request, timeoutMs }))
   }
 
   async close(): Promise<void> {
     if (this.worker === null || this.ended) return
-    await this.ask(request => ({ type: 'close', request }))
+    await this.ask(closeMs, request => ({ type: 'close', request }))
     await this.worker.terminate()
   }
 
@@ -106,7 +113,6 @@ export class WorkerCell implements NodeCell {
     else if (message.type === 'nodeStatus') void this.answerNodeStatus(message.request)
     else if (message.type === 'status' || message.type === 'done') {
       this.requests.get(message.request)?.(message)
-      this.requests.delete(message.request)
     }
   }
 
@@ -114,11 +120,32 @@ export class WorkerCell implements NodeCell {
     this.say({ type: 'nodeStatus', request, json: JSON.stringify(await this.options.status()) })
   }
 
-  private ask(make: (request: number) => ToWorker): Promise<FromWorker> {
+  /** What can be said of a thread that does not answer. */
+  private silence(): Omit<CellStatus, 'counters'> {
+    return {
+      phase: 'unresponsive',
+      thread: 'dedicated',
+      order: this.options.identity.order.digest,
+      configuration: { id: '', members: [] },
+      endpoints: this.addresses,
+      groups: 0,
+      peers: [],
+      sessions: [],
+    }
+  }
+
+  /** Answered with `done` also if the thread does not answer in time: one that is stuck must not hold up the others. */
+  private ask(timeoutMs: number, make: (request: number) => ToWorker): Promise<FromWorker> {
     const request = ++this.lastRequest
     return new Promise(resolve => {
       if (this.ended) return resolve({ type: 'done', request })
-      this.requests.set(request, resolve)
+      const answer = (message: FromWorker): void => {
+        clearTimeout(timer)
+        this.requests.delete(request)
+        resolve(message)
+      }
+      const timer = setTimeout(() => answer({ type: 'done', request }), timeoutMs)
+      this.requests.set(request, answer)
       this.say(make(request))
     })
   }
@@ -130,7 +157,6 @@ export class WorkerCell implements NodeCell {
   private exited(): void {
     this.ended = true
     for (const [request, answer] of this.requests) answer({ type: 'done', request })
-    this.requests.clear()
   }
 }
 

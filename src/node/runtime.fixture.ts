@@ -19,6 +19,7 @@ export interface BenchOptions {
   readonly cells?: readonly CellDescription[]
   readonly trace?: string
   readonly hub?: MemoryHub
+  readonly now?: number
   readonly status?: () => Promise<string>
 }
 
@@ -26,7 +27,8 @@ export interface BenchOptions {
 const MOST_STEPS = 100
 
 export class Bench {
-  now = 10_000
+  /** Monotonic ms. */
+  now: number
   wakes = 0
   cells: readonly CellDescription[]
   readonly self: MemberId
@@ -34,7 +36,9 @@ export class Bench {
   readonly events: AdminEvent[] = []
   readonly runtime: CellRuntime
 
-  constructor({ name = 'n1', limits, cell, cells, trace, hub = new MemoryHub(), status }: BenchOptions = {}) {
+  constructor(options: BenchOptions = {}) {
+    const { name = 'n1', limits, cell, cells, trace, hub = new MemoryHub(), status, now = 10_000 } = options
+    this.now = now
     this.self = `${name}#${'0'.repeat(31)}${name.length % 10}`
     const basic = defaultConfig({ hostName: name, runtime: '/nowhere' }).cells[0] as CellConfig
     const config = { ...basic, ...cell, limits: { ...basic.limits, ...cell?.limits, ...limits } }

@@ -55,7 +55,7 @@ const gauges = {
 const gaugesEveryMs = 200
 /** Rounds of submit → evaluate → deliver in one step; what is left comes with the next, at once. */
 const maxRounds = 8
-/** Refusals that are kept, by the address of a peer. */
+/** Refusals that are kept. */
 const maxRefusals = 256
 
 export class CellRuntime implements Steppable {
@@ -70,7 +70,7 @@ export class CellRuntime implements Steppable {
   private readonly decoders = new Map<MemberId, FrameDecoder>()
   private readonly counts: FrameCounts
   private readonly trace: CellTrace | null
-  /** Why the peer at an address is not connected, in words. */
+  /** Why a peer is not connected, in words; by its name, or by the address at which something else answered. */
   private readonly refusals = new Map<string, string>()
   private gaugesAt = 0
   private unfinished = false
@@ -128,7 +128,7 @@ export class CellRuntime implements Steppable {
       onFrame: (from, lane, frame) => this.receive(from, lane, frame, now),
       onPeer: event => this.peer(event, now),
     })
-    this.sessions.intake()
+    this.sessions.intake(now)
     // A new configuration begins without a hold: it is said again as long as it lasts.
     this.cell.holdCredit(this.sessions.tick(now))
     this.pump(now)
@@ -136,6 +136,7 @@ export class CellRuntime implements Steppable {
     this.sendOutbox()
     this.transport.flush()
     this.sessions.flush(now)
+    this.counts.transport(this.transport.counters)
     this.lookAtLoad()
     if (now >= this.gaugesAt) this.setGauges(now)
     this.nextDeadline = this.unfinished ? now : Math.min(this.cell.nextDeadline, this.sessions.nextDeadline())
@@ -185,12 +186,13 @@ export class CellRuntime implements Steppable {
     const { address } = event
     if (event.type === 'rejected') {
       if (this.refusals.size >= maxRefusals) this.refusals.clear()
-      this.refusals.set(address, event.reason)
+      this.refusals.set(event.member === null ? address : nameOf(event.member), event.reason)
       emit({ type: 'peerRejected', cell, address, by: event.by, words: event.reason })
       return
     }
     const peer = event.member
     if (event.type === 'up') {
+      this.refusals.delete(nameOf(peer))
       this.refusals.delete(address)
       this.options.counters.count('cell.peers.connected')
       emit({ type: 'link', cell, peer, address, state: 'up', why: '' })
@@ -203,9 +205,9 @@ export class CellRuntime implements Steppable {
     else this.options.counters.count('cell.peers.lost')
   }
 
-  /** Why the peer at this address was not let in, or did not let us in; null if that did not happen since it was up. */
-  refusalOf(address: string): string | null {
-    return this.refusals.get(address) ?? null
+  /** Why this peer was not let in, or did not let us in; null if that did not happen since it was up. */
+  refusalOf(name: string, address: string): string | null {
+    return this.refusals.get(name) ?? this.refusals.get(address) ?? null
   }
 
   /** Submits, evaluates and delivers until nothing follows from it. */
@@ -301,7 +303,6 @@ export class CellRuntime implements Steppable {
     let queued = 0
     for (const peer of this.transport.peers()) queued += peer.pendingControl + peer.pendingData
     counters.set(gauges.peers, queued)
-    this.counts.transport(this.transport.counters)
   }
 
   private until(holds: () => boolean, timeoutMs: number): Promise<void> {
@@ -322,4 +323,8 @@ export class CellRuntime implements Steppable {
     this.waiters = this.waiters.filter(waiter => !met.includes(waiter))
     for (const waiter of met) waiter.done()
   }
+}
+
+function nameOf(member: MemberId): string {
+  return member.slice(0, member.lastIndexOf('#'))
 }

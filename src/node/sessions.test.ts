@@ -189,6 +189,12 @@ describe('the handshake', () => {
   })
 })
 
+function answers(client: HandClient): unknown[] {
+  return client.heard.flatMap(frame =>
+    frame.kind === 'answer' ? [[frame.request, JSON.parse(frame.json)]] : [],
+  )
+}
+
 describe('requests', () => {
   it('are carried out in order, errors are answers', async () => {
     const bench = await Bench.start({ limits: { groupsPerSession: 2, groupNameBytes: 6 } })
@@ -239,7 +245,7 @@ describe('requests', () => {
   })
 
   it('queries are answered, the status when it is there', async () => {
-    let tell = (_: string): void => {}
+    let tell: ((json: string) => void) | null = null
     const status = new Promise<string>(resolve => {
       tell = resolve
     })
@@ -253,10 +259,6 @@ describe('requests', () => {
     )
     alice.say({ kind: 'query', request: 9, what: 'status', group: '' })
     bench.step()
-    const answers = (client: HandClient): unknown[] =>
-      client.heard.flatMap(frame =>
-        frame.kind === 'answer' ? [[frame.request, JSON.parse(frame.json)]] : [],
-      )
     const ready = [
       [1, [{ group: 'g', members: 1 }]],
       [2, [alice.welcome.session]],
@@ -266,7 +268,7 @@ describe('requests', () => {
     alice.channel.end(null)
     bench.step()
     const { wakes } = bench
-    tell('{"all":"well"}')
+    tell!('{"all":"well"}')
     await status
     await Promise.resolve()
     expect(bench.wakes).toBeGreaterThan(wakes)

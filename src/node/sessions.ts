@@ -71,6 +71,8 @@ export class SessionServer {
   readonly acknowledgements: Acknowledgements = new Acknowledgements()
   private readonly options: SessionServerOptions
   private readonly slow: SlowClients
+  /** Of this step. */
+  private now = 0
   private readonly telling: Telling
   /** Connections with input, or that closed. */
   private ready: Set<Connection> = new Set()
@@ -113,7 +115,8 @@ export class SessionServer {
   }
 
   /** Carries out what clients sent, in turns of one chunk each. */
-  intake(): void {
+  intake(now: number): void {
+    this.now = now
     if (this.options.describeCells().length === 0) return
     while (this.ready.size > 0) {
       const round = this.ready
@@ -420,7 +423,7 @@ export class SessionServer {
       return
     }
     connection.acknowledged = bytes
-    this.slow.acknowledged(connection)
+    this.slow.acknowledged(connection, this.now)
   }
 
   private fate(connection: Connection, frame: FateFrame): void {

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { encodeDestination, encodeSegmentHead } from '../codec/client-encode.ts'
+import type { SlowClientPolicy } from '../config/config.ts'
 import type { HandClient } from './client.fixture.ts'
 import { Bench } from './runtime.fixture.ts'
 
 const KiB = 1024
 const limits = { clientQueueBytes: 64 * KiB }
-const policy = { bytes: 256 * KiB, seconds: 2, policy: 'evict' } as const
+const policy: SlowClientPolicy = { bytes: 256 * KiB, seconds: 2, policy: 'evict' }
 
 /** Two members of a group, and one who sends to it. */
 async function scene(slowClient = policy): Promise<{

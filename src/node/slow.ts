@@ -46,6 +46,7 @@ export class SlowClients {
     if (connection.laggingSince !== null || connection.stage !== 'open') return
     if (connection.outstanding <= this.limits.clientQueueBytes) return
     connection.laggingSince = now
+    connection.laggingUntil = connection.sent
     connection.warned = false
     this.lagging.add(connection)
     this.nextLook = now
@@ -66,10 +67,17 @@ export class SlowClients {
     return held
   }
 
-  /** The client read: it lags no more once half of the bound is left. */
-  acknowledged(connection: Connection): void {
-    if (connection.laggingSince !== null && connection.outstanding < this.limits.clientQueueBytes / 2) {
-      this.forget(connection)
+  /**
+   * The client read: it lags no more once half of the bound is left. One that keeps up with what it is sent, if only
+   * because credit is held, is never further behind than what was under way a moment ago: its time begins again
+   * whenever it has read all that was sent when it last began. One that does not get so far in time has had its time.
+   */
+  acknowledged(connection: Connection, now: number): void {
+    if (connection.laggingSince === null) return
+    if (connection.outstanding < this.limits.clientQueueBytes / 2) this.forget(connection)
+    else if (connection.acknowledged >= connection.laggingUntil) {
+      connection.laggingSince = now
+      connection.laggingUntil = connection.sent
     }
   }
 

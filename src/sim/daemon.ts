@@ -37,6 +37,8 @@ export class Daemon {
   readonly groups: GroupsPort
   readonly clients: Map<number, Client> = new Map()
   state: 'running' | 'paused' | 'dead' | 'left' = 'running'
+  /** Asked to leave; it goes once all that it accepted is stable. */
+  leaving = false
   /** Extra slowness of the event loop; a fault sets it. */
   slowMs = 0
   /** Configurations installed, for reports. */
@@ -319,6 +321,8 @@ export class Daemon {
         const head = event.segment.head as SegmentHead
         const m = segmentName(event.sender, world.oracles.regularKey(this), event.place, head)
         world.recorder.cellLines.push({ ...base, e: 'deliver', m })
+        if (head.kind !== 'messages' && event.segment.body.length > 0)
+          world.recorder.violate('payload intact', world.now, `${m}: what has no payload arrives with some`)
         break
       }
       default:

@@ -263,8 +263,10 @@ export class Network {
     return null
   }
 
-  /** What was held back is sent now, in its order. */
+  /** Nothing more is held back, and what was is sent now, in its order. */
   releaseHeld(): void {
+    for (let index = this.dropRules.length - 1; index >= 0; index--)
+      if (this.dropRules[index]?.hold === true) this.dropRules.splice(index, 1)
     for (const send of this.held.splice(0)) send()
   }
 

@@ -210,6 +210,8 @@ function installsOf(world: World): number {
 }
 
 function sameViews(world: World, components: readonly (readonly number[])[]): boolean {
+  // Who is about to leave would change the view once more.
+  if (world.living.some(daemon => daemon.leaving)) return false
   return components.every(component => {
     const daemons = component.map(host => world.daemons[host]).filter(daemon => daemon?.alive === true)
     const expected = daemons

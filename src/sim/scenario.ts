@@ -12,7 +12,7 @@
  *     drop kind=install to=n2 from=n1 count=1
  *     hold kind=plan to=n2            takes what `drop` takes, but keeps it
  *     undrop                          nothing more is dropped or held from now on
- *     release                         what is held is sent now
+ *     release                         nothing more is held, and what is held is sent now
  *     kill n1, kill n1 silently, restart n1, pause n1, resume n1, leave n1, slow n1 20ms
  *     client alice n1                 a session named alice at n1
  *     join alice orders, leave alice orders, send alice orders count=3 size=100 service=safe

@@ -185,6 +185,7 @@ export class World {
     if (daemon?.alive !== true) return
     this.disturb([host])
     this.recorder.note(this.now, host, 'fault', 'leaves')
+    daemon.leaving = true
     daemon.enqueue(() => daemon.cell.leave(this.now))
   }
 

@@ -180,8 +180,16 @@ export const recoveryRules: readonly Mutant[] = [
     name: 'caps',
     chapter: 'recovery',
     rule: 'Frames of c may still arrive; only what the Plan says counts: each stream up to U.',
-    mutation: 'what arrived later is delivered too',
-    patches: [patch('core/install.js', 'const caps = group.streams.map(stream => stream.upTo);', 'const caps = null;')],
+    // The caps alone are implied: a clock that counts with a prefix lies below every frame after it.
+    mutation: 'what arrived later is delivered too, as far as clocks heard later reach',
+    patches: [
+      patch('core/install.js', 'const caps = group.streams.map(stream => stream.upTo);', 'const caps = null;'),
+      patch(
+        'core/install.js',
+        'const agreed = least(group.streams, stream => stream.clock);',
+        'const agreed = Math.max(least(group.streams, stream => stream.clock), ordering.received());',
+      ),
+    ],
     scenarios: ['late-frames'],
   },
 ]
