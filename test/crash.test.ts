@@ -7,7 +7,9 @@ import {
   eventually,
   expectGoodTraces,
   laboratory,
+  later,
   type Member,
+  patient,
   startTogether,
   together,
 } from './laboratory.ts'
@@ -29,7 +31,7 @@ function chatter({ group, session }: Member, stop: () => boolean): Promise<strin
     }
     return Promise.all(ends)
   }
-  return run()
+  return later(run())
 }
 
 it('kill -9: the survivors agree, the clients are told, and the name comes back at once', async () => {
@@ -108,9 +110,9 @@ it('SIGTERM: the sessions of the daemon leave in the order, and the others re-fo
   ]
   const [alice, bob, carol] = members as [Member, Member, Member]
   await together(members)
-  // Accepted is ordered, also of one who leaves.
   const last = Array.from({ length: 100 }, (_, i) => carol.group.send(`last words ${i}`))
   const outcome = Promise.allSettled(last)
+  await last[0]
   const since = stopwatch()
   lab.signal('n3', 'SIGTERM')
   await together([alice, bob])
@@ -126,13 +128,14 @@ it('SIGTERM: the sessions of the daemon leave in the order, and the others re-fo
   expect(alice.observer.messages.length).toBeGreaterThanOrEqual(delivered)
   await eventually(async () => (await cellStatus(alice.session)).configuration.members.length === 2)
   await alice.group.send('we go on')
-  await bob.observer.until(() => bob.observer.messages.at(-1)?.text === 'we go on')
+  for (const { observer } of [alice, bob])
+    await observer.until(() => observer.messages.at(-1)?.text === 'we go on')
   expect(bob.observer.digest()).toBe(alice.observer.digest())
   await expectGoodTraces(lab, [alice, bob])
 })
 
 it('a second daemon on the same socket is refused in words', async () => {
-  const lab = await laboratory({ names: ['n1'] })
+  const lab = await laboratory({ names: ['n1'], cell: patient })
   await startTogether(lab)
   const alice = await enter(lab, 'n1', 'alice', 'g')
   const second = lab.run(lab.daemonArguments('n1'))

@@ -15,7 +15,9 @@ import {
   expectGoodTraces,
   formed,
   laboratory,
+  later,
   type Member,
+  patient,
   startTogether,
   together,
 } from './laboratory.ts'
@@ -107,7 +109,7 @@ async function undisturbed(lab: Lab, run: (alice: Member) => Promise<void>): Pro
   const members = [await enter(lab, 'n1', 'alice', 'g'), await enter(lab, 'n2', 'bob', 'g')] as const
   await together(members)
   let stop = false
-  const talks = members.map(member => talk(member, () => stop))
+  const talks = members.map(member => later(talk(member, () => stop)))
   const views = members.map(({ observer }) => observer.views.length)
   await run(members[0])
   // And it goes on after.
@@ -126,7 +128,7 @@ async function undisturbed(lab: Lab, run: (alice: Member) => Promise<void>): Pro
 }
 
 it('garbage on every listener disturbs no one', async () => {
-  const lab = await laboratory({ names: ['n1', 'n2'], tcp: true })
+  const lab = await laboratory({ names: ['n1', 'n2'], tcp: true, cell: patient })
   await undisturbed(lab, async alice => {
     const to = listeners(lab, 'n1')
     const before = (await cellStatus(alice.session)).counters
@@ -163,7 +165,11 @@ it('garbage on every listener disturbs no one', async () => {
 })
 
 it('connections that say nothing are let go, however many', async () => {
-  const lab = await laboratory({ names: ['n1', 'n2'], tcp: true, cell: '    limits: { handshakes: 64 }' })
+  const lab = await laboratory({
+    names: ['n1', 'n2'],
+    tcp: true,
+    cell: `${patient}\n    limits: { handshakes: 64 }`,
+  })
   await undisturbed(lab, async alice => {
     const silent: Stranger[] = []
     for (const where of Object.values(listeners(lab, 'n1'))) {
@@ -194,7 +200,7 @@ function envelope(length: number, head: number): Uint8Array {
 }
 
 it('garbage from a peer that was let in costs it the connection, and nobody a view', async () => {
-  const lab = await laboratory({ names: ['n1', 'n2', 'n4'] })
+  const lab = await laboratory({ names: ['n1', 'n2', 'n4'], cell: patient })
   await undisturbed(lab, async alice => {
     const { peers } = listeners(lab, 'n1')
     const before = (await cellStatus(alice.session)).counters
@@ -282,7 +288,7 @@ it('a daemon with other rules of cells is refused in words, on both sides', asyn
 })
 
 it('a daemon that is not in the list, and one of a name that is taken, stay out', async () => {
-  const lab = await laboratory({ names: ['n1', 'n2'] })
+  const lab = await laboratory({ names: ['n1', 'n2'], cell: patient })
   await startTogether(lab)
   const alice = await enter(lab, 'n1', 'alice', 'g')
   const to = listeners(lab, 'n1').peers

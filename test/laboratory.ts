@@ -12,6 +12,15 @@ import { verifyTraces } from '../src/sim/check/verify.ts'
 /** Pause between two looks at something that does not tell us by itself. */
 const LOOK_AGAIN_MS = 20
 
+/**
+ * Configuration of a cell for tests that are not about time: on a machine that is busy with other things a daemon or a
+ * client may be silent for seconds, which is no failure then.
+ */
+export const patient: string = [
+  '    timeouts: { suspectAfterMs: 10000, stalledAfterMs: 40000 }',
+  '    slowClient: { seconds: 30 }',
+].join('\n')
+
 /** A laboratory for one test; its processes end with the test, however it ends. */
 export async function laboratory(options: LabOptions): Promise<Lab> {
   const lab = await Lab.create(options)
@@ -71,6 +80,12 @@ export async function together(members: readonly Member[], count: number = membe
       () => group.members.length === count && observer.views.at(-1)?.members.length === count,
     )
   }
+}
+
+/** For what is looked at later: until then its failure is not an unhandled one. */
+export function later<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
 }
 
 /** Looks until `holds`; the limit of the test is the limit. */

@@ -5,7 +5,15 @@ import type { Lab } from '../src/cli/lab/lab.ts'
 import type { Program } from '../src/cli/lab/program.ts'
 import { Random } from '../src/lib/prng.ts'
 import { figure, stopwatch } from './figures.ts'
-import { enter, eventually, expectGoodTraces, laboratory, type Member, startTogether } from './laboratory.ts'
+import {
+  enter,
+  eventually,
+  expectGoodTraces,
+  laboratory,
+  type Member,
+  patient,
+  startTogether,
+} from './laboratory.ts'
 
 const names = ['n1', 'n2', 'n3'] as const
 
@@ -74,7 +82,7 @@ async function endsWith(file: string, text: string): Promise<boolean> {
 }
 
 it('a log of 100,000 lines arrives complete and in the same order everywhere', async () => {
-  const lab = await laboratory({ names, trace: false })
+  const lab = await laboratory({ names, trace: false, cell: patient })
   await startTogether(lab)
   const lines = logLines(100_000, 1)
   const input = `${lines.join('\n')}\n`
@@ -105,7 +113,7 @@ it('a log of 100,000 lines arrives complete and in the same order everywhere', a
 })
 
 it('with kill -9 of one daemon midway, the survivors agree byte for byte', async () => {
-  const lab = await laboratory({ names })
+  const lab = await laboratory({ names, cell: patient })
   await startTogether(lab)
   const lines = { n1: logLines(25_000, 2), n3: logLines(60_000, 3) }
   const joiners = names.map(name => joiner(lab, name))

@@ -9,6 +9,7 @@ import {
   expectGoodTraces,
   expectSameOrder,
   laboratory,
+  later,
   type Member,
   startTogether,
   together,
@@ -104,7 +105,7 @@ describeNetns('three daemons on three hosts', () => {
     const [alice, bob, carol] = members
     await talk(members, 'before')
     let stop = false
-    const talking = members.map(member => keepTalking(member, () => stop))
+    const talking = members.map(member => later(keepTalking(member, () => stop)))
 
     const cut = stopwatch()
     network.split(['n1'], ['n2', 'n3'])

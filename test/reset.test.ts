@@ -7,7 +7,9 @@ import {
   eventually,
   expectGoodTraces,
   laboratory,
+  later,
   type Member,
+  patient,
   startTogether,
   together,
 } from './laboratory.ts'
@@ -21,6 +23,18 @@ async function connected({ session }: Member): Promise<boolean> {
   return peers.filter(({ name }) => !session.daemon.startsWith(`${name}#`)).every(({ link }) => link === 'up')
 }
 
+/** Sends messages of many lengths as fast as they are taken, until told to stop. @returns how many. */
+async function load({ group, session }: Member, stop: () => boolean): Promise<number> {
+  let sent = 0
+  while (!stop()) {
+    const text = `${session.name} ${sent} ${'x'.repeat((sent * 37) % 600)}`
+    if (group.trySend(text, { service: sent % 5 === 0 ? 'safe' : 'agreed' }) === 0) await group.writable()
+    else if (++sent % 50 === 0) await new Promise(setImmediate)
+  }
+  await group.send(`${session.name} end`)
+  return sent + 1
+}
+
 it('every peer connection reset ten times under load: no view change, nothing lost', async () => {
   const relays: Relay[] = []
   onTestFinished(async () => {
@@ -28,6 +42,7 @@ it('every peer connection reset ten times under load: no view change, nothing lo
   })
   const lab = await laboratory({
     names,
+    cell: patient,
     route: async (_from, _to, address) => {
       const relay = await Relay.listen(address)
       relays.push(relay)
@@ -42,17 +57,7 @@ it('every peer connection reset ten times under load: no view change, nothing lo
   const before = await Promise.all(members.map(async ({ session }) => (await cellStatus(session)).counters))
 
   let stop = false
-  const load = members.map(async ({ group, session }) => {
-    let sent = 0
-    for (;;) {
-      if (stop) break
-      const text = `${session.name} ${sent} ${'x'.repeat((sent * 37) % 600)}`
-      if (group.trySend(text, { service: sent % 5 === 0 ? 'safe' : 'agreed' }) === 0) await group.writable()
-      else if (++sent % 50 === 0) await new Promise(setImmediate)
-    }
-    await group.send(`${session.name} end`)
-    return sent + 1
-  })
+  const loads = members.map(member => later(load(member, () => stop)))
 
   let broken = 0
   const since = stopwatch()
@@ -67,7 +72,7 @@ it('every peer connection reset ten times under load: no view change, nothing lo
   }
   figure('resets of all peer connections, each until all flows again', since() / resets, 'ms')
   stop = true
-  const total = (await Promise.all(load)).reduce((sum, sent) => sum + sent, 0)
+  const total = (await Promise.all(loads)).reduce((sum, sent) => sum + sent, 0)
   for (const { observer } of members) await observer.until(() => observer.messages.length >= total)
   figure('messages while connections were reset', total)
 

@@ -10,6 +10,7 @@ import {
   eventually,
   expectGoodTraces,
   laboratory,
+  later,
   type Member,
   startTogether,
   together,
@@ -21,6 +22,7 @@ const bounds = { warnBytes: 256 * 1024, bytes: 8 * MiB, seconds: 1 }
 const sending = { sendBufferBytes: 512 * 1024 }
 const cell = [
   `    limits: { clientQueueBytes: ${bounds.warnBytes}, messageBytes: 65536, windowBytes: ${MiB} }`,
+  '    timeouts: { suspectAfterMs: 10000, stalledAfterMs: 40000 }',
   `    slowClient: { bytes: ${bounds.bytes}, seconds: ${bounds.seconds} }`,
 ].join('\n')
 
@@ -71,7 +73,7 @@ it('a client that is stopped is warned, evicted within the bounds, and told why;
   await together([alice, bob], 3)
 
   let stop = false
-  const flooding = flood(bob, () => stop)
+  const flooding = later(flood(bob, () => stop))
   await alice.observer.until(() => alice.observer.messages.length > 1000)
   slow.signal('SIGSTOP')
   await together([alice, bob], 2)
@@ -93,7 +95,8 @@ it('a client that is stopped is warned, evicted within the bounds, and told why;
   expect(eviction?.bytes).toBeLessThan(bounds.bytes + 2 * MiB)
   expect(lab.log('n1')).toContain('"slowClient"')
   const { counters } = await cellStatus(alice.session)
-  expect([counters['cell.sessions.warned'], counters['cell.sessions.evicted']]).toEqual([1, 1])
+  expect(counters['cell.sessions.warned']).toBeGreaterThanOrEqual(1)
+  expect(counters['cell.sessions.evicted']).toBe(1)
 
   const seen = alice.observer.messages.length
   await alice.observer.until(() => alice.observer.messages.length > seen + 1000)
@@ -117,7 +120,7 @@ it('a session whose events nobody takes learns of its eviction when it looks', a
   await idle.join('g')
   await together([alice], 2)
   let stop = false
-  const flooding = flood(alice, () => stop)
+  const flooding = later(flood(alice, () => stop))
   await together([alice], 1)
   stop = true
   await flooding
@@ -139,7 +142,7 @@ it('clients that never read cost a bounded amount of memory, and the daemon can 
   const bob = await enter(lab, 'n2', 'bob', 'g', sending)
   await together([alice, bob])
   let stop = false
-  const flooding = flood(bob, () => stop)
+  const flooding = later(flood(bob, () => stop))
   await alice.observer.until(() => alice.observer.messages.length > 2000)
   const pid = lab.daemon('n1').pid
   const before = residentBytes(pid)

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=64 --min-semi-space-size=16
 /** The `anasazi` command. */
 
 import { run } from './program.ts'

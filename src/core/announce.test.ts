@@ -162,6 +162,10 @@ describe('who is blocked', () => {
     announcer.asked('c')
     expect(announcer.takeAskers()).toEqual(['b', 'c'])
     expect(announcer.takeAskers()).toEqual([])
-    expect(factsFrame(ordering, ordering.facts(3), true)).toMatchObject({ rank: 0, ask: true, facts: { received: 3 } })
+    expect(factsFrame(ordering, ordering.facts(3), true)).toMatchObject({
+      rank: 0,
+      ask: true,
+      facts: { received: 3 },
+    })
   })
 })

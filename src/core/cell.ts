@@ -33,11 +33,8 @@ import {
 } from './recover.ts'
 import { CellState } from './state.ts'
 import { bytesOf, type Stream } from './stream.ts'
-import { findStalled, onFacts, trafficTurn, windowFull } from './traffic.ts'
+import { findStalled, onFacts, plausibleTimestamp, trafficTurn, windowFull } from './traffic.ts'
 import type { Configuration, MemberId, Segment } from './types.ts'
-
-/** Timestamps grow by promises. A leap towards the end of the numbers would leave our own clock no room to count. */
-const longestLeap = 2 ** 40
 
 export class Cell implements CellApi {
   /** For tests and the simulator's oracles; everybody else uses the methods. */
@@ -199,7 +196,7 @@ export class Cell implements CellApi {
    */
   private fits(frame: DataFrame): boolean {
     const { ordering, limits, frozen } = this.state
-    if (frame.ts > Math.min(ordering.highestTs, 2 ** 53 - 2 * longestLeap) + longestLeap) return false
+    if (!plausibleTimestamp(ordering, frame.ts)) return false
     if (frozen) return true // nothing becomes stable any more, and recovery must not want for room
     const stream = ordering.streams[frame.rank] as Stream
     const windows = frame.seq === stream.contiguous + 1 ? 16 : 4

@@ -13,7 +13,9 @@ function namesOf(cell: Cell): string {
 
 /** Frames that a member says something with in its configuration. */
 function speaks(frame: Frame): boolean {
-  return frame.kind === 'data' || frame.kind === 'facts' || (frame.kind === 'heartbeat' && frame.facts !== null)
+  return (
+    frame.kind === 'data' || frame.kind === 'facts' || (frame.kind === 'heartbeat' && frame.facts !== null)
+  )
 }
 
 describe('forming', () => {
@@ -56,9 +58,9 @@ describe('forming', () => {
     if (kind !== 'refuse') expect(lost).toBeGreaterThan(0)
   })
 
-  it('forms without one that answers nothing, and that one is not blamed for what it does not owe', () => {
+  it('forms without one that answers nothing, and takes it back when it does', () => {
     const marks = new Set<Sometimes>()
-    const options = { timeouts: { stalledAfterMs: 200 }, cover: (mark: Sometimes) => marks.add(mark) }
+    const options = { cover: (mark: Sometimes) => marks.add(mark) }
     const { net, cells } = Net.formed('abc', options)
     const [a, b, c] = cells as [Cell, Cell, Cell]
     net.drop = (frame, from, to) => membershipKinds.has(frame.kind) && (from === c.self || to === c.self)
@@ -70,10 +72,39 @@ describe('forming', () => {
     expect(namesOf(a)).toBe('abd')
     expect(namesOf(b)).toBe('abd')
     expect(marks).toContain('proof that a member left')
-    expect(net.losses(c).filter(loss => loss.endsWith('stalled'))).toEqual([])
     net.drop = () => false
     expect(net.until(() => [a, b, c, d].every(cell => namesOf(cell) === 'abcd'), 20_000)).toBe(true)
     expect(net.delivered(c)).toContain('unheard')
+  })
+
+  it('does not wait in a circle when joins may settle for longer than anyone may take to agree', () => {
+    const net = new Net()
+    const cells = ['a', 'b'].map((name, i) => net.add(name, i + 1, { timeouts: { settleMs: 5000 } }))
+    expect(net.until(() => cells.every(cell => namesOf(cell) === 'ab'), 20_000)).toBe(true)
+  })
+
+  it('does not count as stalled who left the configuration, and lives', () => {
+    const { net, cells } = Net.formed('ab', { timeouts: { stalledAfterMs: 200 } })
+    const [a, b] = cells as [Cell, Cell]
+    net.kill(b)
+    a.submit(segment('owed'))
+    for (let i = 0; i < 20; i++) {
+      const configuration = configurationId(9, b.self, 1)
+      const { target, matrix } = { target: 0, matrix: a.state.peers.digest }
+      const said = {
+        ballot: 9,
+        maxEpoch: 9,
+        phase: 'operational' as const,
+        target,
+        matrix,
+        rows: [],
+        facts: null,
+      }
+      a.receive(b.self, { kind: 'heartbeat', configuration, ...said }, net.now)
+      net.run(50)
+    }
+    expect(a.phase).toBe('gather')
+    expect(net.losses(a)).toEqual([])
   })
 
   it('sees a restart before any silence, and never hears the old incarnation again', () => {
@@ -109,6 +140,20 @@ describe('a Form', () => {
     b.receive(a.self, { kind: 'form', configuration: configurationId(50, a.self, 5), members }, net.now)
     expect(b.phase).toBe('operational')
     expect(b.takeOutbox()[0]?.frame).toMatchObject({ kind: 'refuse', why: 'deaf' })
+  })
+
+  it('with a list that is not sorted, or names somebody twice, is none', () => {
+    const { net, cells } = Net.formed('abc')
+    const [a, b, c] = cells.map(cell => cell.self) as [string, string, string]
+    const cell = cells[1] as Cell
+    for (const members of [
+      [a, c, b],
+      [a, b, b, c],
+    ]) {
+      cell.receive(a, { kind: 'form', configuration: configurationId(50, a, 5), members }, net.now)
+    }
+    expect(cell.phase).toBe('operational')
+    expect(cell.takeOutbox()).toEqual([])
   })
 
   it('freezes: no frame, no fact, no delivery until an Install, and what was submitted comes after it', () => {
@@ -153,7 +198,8 @@ describe('an Install', () => {
   it('is not made up for by a frame of somebody outside it', () => {
     const net = new Net()
     const [a, b] = ['a', 'b'].map((name, i) => net.add(name, i + 1)) as [Cell, Cell]
-    net.drop = frame => frame.kind === 'install' || (frame.kind === 'heartbeat' && frame.configuration.epoch > 1)
+    net.drop = frame =>
+      frame.kind === 'install' || (frame.kind === 'heartbeat' && frame.configuration.epoch > 1)
     const recovered = (): boolean => b.state.phase.name === 'recover' && b.state.phase.recovered
     expect(net.until(recovered, 5000)).toBe(true)
     const { phase } = b.state

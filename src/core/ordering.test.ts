@@ -25,7 +25,10 @@ function frame(rank: number, seq: number, ts: number, ...segments: Segment[]): D
   return { kind: 'data', configuration: id, rank, seq, ts, facts, segments }
 }
 
-function deliver(ordering: Ordering, cut: Partial<DeliveryCut> = {}): { heads: unknown[]; heldBackAt: number } {
+function deliver(
+  ordering: Ordering,
+  cut: Partial<DeliveryCut> = {},
+): { heads: unknown[]; heldBackAt: number } {
   const heads: unknown[] = []
   const heldBackAt = ordering.deliver({ ...everything, ...cut }, ({ segment }) => heads.push(segment.head))
   return { heads, heldBackAt }
@@ -60,11 +63,6 @@ describe('the order', () => {
       frame(2, i + 1, 2 * i + 1, piece(`c${i}`, i === 4)),
     ])
     const expected = deliver(arrive(frames)).heads
-    function arrive(order: readonly DataFrame[]): Ordering {
-      const ordering = new Ordering(configuration, 'a')
-      for (const each of order) ordering.accept(each)
-      return ordering
-    }
     fc.assert(
       fc.property(
         fc.shuffledSubarray(frames, { minLength: frames.length }),
@@ -133,9 +131,9 @@ describe('the order', () => {
     ordering.accept(frame(1, 2, 8, piece('b')))
     const out: Delivery[] = []
     ordering.deliver(everything, delivery => out.push(delivery))
-    expect(out.map(({ place, segment }) => [place.ts, segment.head, segment.bytes, segment.body.length])).toEqual([
-      [8, 'b', 2, 2],
-    ])
+    expect(
+      out.map(({ place, segment }) => [place.ts, segment.head, segment.bytes, segment.body.length]),
+    ).toEqual([[8, 'b', 2, 2]])
   })
 
   it('never delivers past a gap', () => {

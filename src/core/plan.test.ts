@@ -44,16 +44,8 @@ describe('a Plan', () => {
 
   it('counts for K only what lies within U, but then also a pair that did not count for its hearer', () => {
     const plan = planOf(
-      report('a', [
-        {},
-        {},
-        { contiguous: 5, counted: { clock: 50, seq: 5 }, newest: { clock: 90, seq: 9 } },
-      ]),
-      report('b', [
-        {},
-        {},
-        { contiguous: 3, counted: { clock: 30, seq: 3 }, newest: { clock: 55, seq: 4 } },
-      ]),
+      report('a', [{}, {}, { contiguous: 5, counted: { clock: 50, seq: 5 }, newest: { clock: 90, seq: 9 } }]),
+      report('b', [{}, {}, { contiguous: 3, counted: { clock: 30, seq: 3 }, newest: { clock: 55, seq: 4 } }]),
     )
     expect(plan.streams[2]?.clock).toBe(55)
   })

@@ -110,7 +110,10 @@ describe('a stream', () => {
   })
 
   it('finds frames by seq through any run of arrivals, deliveries and releases', () => {
-    const turn = fc.record({ arrive: fc.integer({ min: 0, max: 900 }), keep: fc.integer({ min: 0, max: 30 }) })
+    const turn = fc.record({
+      arrive: fc.integer({ min: 0, max: 900 }),
+      keep: fc.integer({ min: 0, max: 30 }),
+    })
     fc.assert(
       fc.property(fc.array(turn, { maxLength: 12 }), turns => {
         const stream = new Stream()
@@ -154,6 +157,8 @@ describe('a stream', () => {
   })
 
   it('counts the bytes of all segments of a frame', () => {
-    expect(bytesOf({ ...frame(1), segments: [...frame(1, 1, 4).segments, ...frame(1, 1, 5).segments] })).toBe(9)
+    expect(bytesOf({ ...frame(1), segments: [...frame(1, 1, 4).segments, ...frame(1, 1, 5).segments] })).toBe(
+      9,
+    )
   })
 })

@@ -146,7 +146,11 @@ export class Stream {
       this.lastTs = frame.ts
       this.count(frame.facts.clock, frame.seq)
     }
-    for (let pair = this.waiting[0]; pair !== undefined && pair.seq <= this.contiguous; pair = this.waiting[0]) {
+    for (
+      let pair = this.waiting[0];
+      pair !== undefined && pair.seq <= this.contiguous;
+      pair = this.waiting[0]
+    ) {
       if (pair.clock > this.counted.clock) this.counted = pair
       this.waiting.shift()
     }

@@ -5,13 +5,19 @@ import type { Segment } from './types.ts'
 
 /** A segment whose payload is cut into slices; `bytes` counts a nominal header on top. */
 function segment(head: string, slices: readonly number[] = [10], header = 0, safe = false): Segment {
-  const body = slices.map((length, i) => new Uint8Array(length).map((_, at) => (head.length + i * 31 + at) % 251))
+  const body = slices.map((length, i) =>
+    new Uint8Array(length).map((_, at) => (head.length + i * 31 + at) % 251),
+  )
   const bytes = slices.reduce((sum, length) => sum + length, header)
   return { safe, more: false, head, bytes, body }
 }
 
 function payloadOf(body: readonly Uint8Array[]): number[] {
   return body.flatMap(slice => [...slice])
+}
+
+function plain(one: Segment): unknown {
+  return { ...one, body: payloadOf(one.body) }
 }
 
 function heads(pieces: readonly Piece[]): (string | null)[] {
@@ -118,7 +124,10 @@ describe('submissions', () => {
       urgent: fc.boolean(),
       safe: fc.boolean(),
     })
-    const limits = fc.record({ bytes: fc.integer({ min: 1, max: 50 }), pieces: fc.integer({ min: 1, max: 5 }) })
+    const limits = fc.record({
+      bytes: fc.integer({ min: 1, max: 50 }),
+      pieces: fc.integer({ min: 1, max: 5 }),
+    })
     fc.assert(
       fc.property(fc.array(made, { maxLength: 20 }), limits, (list, { bytes, pieces }) => {
         const queue = new Submissions()
@@ -139,7 +148,6 @@ describe('submissions', () => {
         }
         const expected = [...submitted.filter(s => s.urgent), ...submitted.filter(s => !s.urgent)]
         const out = assemble(frames)
-        const plain = (s: Segment): unknown => ({ ...s, body: payloadOf(s.body) })
         expect(out.map(plain)).toEqual(expected.map(({ one }) => plain(one)))
         expect(queue.bytes).toBe(0)
         expect(queue.empty).toBe(true)

@@ -59,7 +59,8 @@ describe('traffic', () => {
     cell.submit(segment('client'))
     cell.submit(segment('urgent'), true)
     cell.evaluate(0)
-    const heads = (): unknown[] => cell.takeEvents().flatMap(e => (e.type === 'deliver' ? [e.segment.head] : []))
+    const heads = (): unknown[] =>
+      cell.takeEvents().flatMap(e => (e.type === 'deliver' ? [e.segment.head] : []))
     expect(heads()).toEqual(['urgent'])
     expect(cell.load.queueBytes).toBe(10)
     cell.openGate()

@@ -11,6 +11,10 @@ import type { MemberId } from './types.ts'
 /** Frames made in one turn; what is left waits for the next turn, which comes at once. */
 const maxFramesPerTurn = 32
 
+/** Timestamps grow by promises. A leap towards the end of the numbers would leave our own clock no room to count. */
+const longestLeap = 2 ** 40
+const lastTimestamp = 2 ** 53 - 2 * longestLeap
+
 export function trafficTurn(state: CellState, now: number): void {
   if (!state.frozen) {
     sendFrames(state, now)
@@ -35,10 +39,16 @@ function sendFrames(state: CellState, now: number): void {
   }
 }
 
+/** Also near the end of the numbers: what we framed there would be more than others let in. */
 export function windowFull(state: CellState): boolean {
   const full = state.ordering.window.bytes >= state.limits.windowBytes
   if (full) state.cover('window closed')
-  return full
+  return full || state.ordering.highestTs >= lastTimestamp
+}
+
+/** Whether a frame of this ts may be let in: not if it would drive our clock, which follows it, out of the numbers. */
+export function plausibleTimestamp(ordering: Ordering, ts: number): boolean {
+  return ts <= Math.min(ordering.highestTs, lastTimestamp) + longestLeap
 }
 
 /** @returns our `received`. */

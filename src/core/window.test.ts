@@ -18,7 +18,10 @@ describe('the window', () => {
   })
 
   it('is the sum of what lies above the credit, over many turns', () => {
-    const turn = fc.record({ frames: fc.integer({ min: 0, max: 400 }), lag: fc.integer({ min: 0, max: 600 }) })
+    const turn = fc.record({
+      frames: fc.integer({ min: 0, max: 400 }),
+      lag: fc.integer({ min: 0, max: 600 }),
+    })
     fc.assert(
       fc.property(fc.array(turn, { maxLength: 30 }), turns => {
         const window = new Window()

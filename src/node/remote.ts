@@ -47,7 +47,12 @@ export class WorkerCell implements NodeCell {
   start(): Promise<void> {
     const { identity, config, trace } = this.options
     const workerData: WorkerStart = { identity, config, trace, counters: this.counters.buffer }
-    const worker = new Worker(entry(), { workerData, name: `cell ${config.name}` })
+    const worker = new Worker(entry(), {
+      workerData,
+      name: `cell ${config.name}`,
+      // Room for the short-lived buffers of a busy transport: see the first line of `cli/main.ts`.
+      resourceLimits: { maxYoungGenerationSizeMb: 128 },
+    })
     this.worker = worker
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromWorker) => {

@@ -123,7 +123,7 @@ export class SessionServer {
       this.ready = new Set()
       for (const connection of round) {
         this.takeChunk(connection)
-        if (connection.hasInput) this.ready.add(connection)
+        if (connection.hasInput && connection.stage !== 'closed') this.ready.add(connection)
       }
     }
   }

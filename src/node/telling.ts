@@ -191,12 +191,14 @@ export class Telling {
       bytes,
     )
     let copied = false
+    let define: Uint8Array | null = null
     for (const session of entry.sessions) {
       const connection = this.bySession.get(session)
       if (connection === undefined) continue
       if (!connection.defined.has(ref)) {
         connection.defined.add(ref)
-        connection.send({ kind: 'define', ref, sender })
+        define ??= encodeDaemonFrame({ kind: 'define', ref, sender })
+        connection.sendBytes(define)
       }
       connection.sendShared(bytesOfHead, body, bytes)
       this.acknowledgements.mark(session, place, connection.sent)

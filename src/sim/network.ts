@@ -263,10 +263,14 @@ export class Network {
     return null
   }
 
+  /** Ends the rules that `which` chooses. */
+  undrop(which: (rule: DropRule) => boolean): void {
+    this.dropRules.splice(0, this.dropRules.length, ...this.dropRules.filter(rule => !which(rule)))
+  }
+
   /** Nothing more is held back, and what was is sent now, in its order. */
   releaseHeld(): void {
-    for (let index = this.dropRules.length - 1; index >= 0; index--)
-      if (this.dropRules[index]?.hold === true) this.dropRules.splice(index, 1)
+    this.undrop(rule => rule.hold === true)
     for (const send of this.held.splice(0)) send()
   }
 

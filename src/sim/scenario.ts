@@ -11,7 +11,7 @@
  *     mend n1 | n2 n3                 ends one cut of these links
  *     drop kind=install to=n2 from=n1 count=1
  *     hold kind=plan to=n2            takes what `drop` takes, but keeps it
- *     undrop                          nothing more is dropped or held from now on
+ *     undrop, undrop kind=plan        from now on this is neither dropped nor held; without fields nothing is
  *     release                         nothing more is held, and what is held is sent now
  *     kill n1, kill n1 silently, restart n1, pause n1, resume n1, leave n1, slow n1 20ms
  *     client alice n1                 a session named alice at n1
@@ -53,9 +53,9 @@ export type Command =
       readonly pairs: readonly (readonly [number, number])[]
       readonly label: string
     }
-  | { readonly do: 'heal' | 'undrop' | 'release' | 'wait stable' }
+  | { readonly do: 'heal' | 'release' | 'wait stable' }
   | {
-      readonly do: 'drop' | 'hold'
+      readonly do: 'drop' | 'hold' | 'undrop'
       readonly kind: Kind | '*'
       readonly from: number | null
       readonly to: number | null
@@ -186,11 +186,11 @@ class Parser {
       case 'unclog':
         return { do: verb, pairs: this.pairs(rest), label: rest }
       case 'heal':
-      case 'undrop':
       case 'release':
         return { do: verb }
       case 'drop':
       case 'hold':
+      case 'undrop':
         return this.drop(verb, words)
       case 'client':
         return {
@@ -224,7 +224,7 @@ class Parser {
     }
   }
 
-  private drop(verb: 'drop' | 'hold', words: readonly string[]): Command {
+  private drop(verb: 'drop' | 'hold' | 'undrop', words: readonly string[]): Command {
     const fields = this.fields(words, ['kind', 'from', 'to', 'count'])
     const kind = fields.get('kind') ?? '*'
     if (kind !== '*' && !frameKinds.includes(kind as Kind)) this.fail(`no frames of kind '${kind}'`)

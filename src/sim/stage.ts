@@ -221,7 +221,12 @@ class Stage {
         })
         break
       case 'undrop':
-        network.dropRules.length = 0
+        network.undrop(({ kind, from, to }) => {
+          const named = (given: unknown, own: unknown): boolean => given === null || given === own
+          return (
+            named(command.from, from) && named(command.to, to) && (command.kind === '*' || command.kind === kind)
+          )
+        })
         break
       case 'release':
         network.releaseHeld()

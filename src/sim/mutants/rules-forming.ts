@@ -63,6 +63,7 @@ export const formingRules: readonly Mutant[] = [
         'const phase = attempt(state, frame.configuration); if (phase === null || from !== coordinatorOf(phase)) {',
         "const phase = state.phase.name === 'recover' && state.phase.coordination === null ? state.phase : null; if (phase === null) {",
       ),
+      patch('core/recover.js', 'if (phase.plan !== null) { answerAgain', 'if (phase.plan?.configuration.key === frame.configuration.key) { answerAgain'),
       patch('core/recover.js', 'sameMembers(frame.members, phase.form.members) &&', ''),
       // Recovered goes to whoever planned, Install comes from there.
       patch(
@@ -82,12 +83,12 @@ export const formingRules: readonly Mutant[] = [
     name: 'install-of-last-form',
     chapter: 'forming',
     rule: 'Only the last accepted Form’s Install counts.',
-    mutation: 'an Install of any attempt of the same coordinator is taken for one of this',
+    mutation: 'an Install of any attempt is taken for one of this',
     patches: [
       patch(
         'core/recover.js',
         'const phase = attempt(state, frame.configuration); if (phase === null || !phase.recovered || phase.plan === null || from !== coordinatorOf(phase)) {',
-        "const phase = state.phase.name === 'recover' ? state.phase : null; if (phase === null || !phase.recovered || phase.plan === null || from !== coordinatorOf(phase)) {",
+        "const phase = state.phase.name === 'recover' ? state.phase : null; if (phase === null || !phase.recovered || phase.plan === null) {",
       ),
     ],
     scenarios: ['old-install'],

@@ -89,8 +89,8 @@ export const gatheringRules: readonly Mutant[] = [
     patches: [
       patch(
         'core/matrix.js',
-        'while (left.length > 0) { let best = [];',
-        'if (left.length > 1) return growClique(matrix, self, left, max); while (left.length > 0) { let best = [];',
+        'while (left.length > 0) {',
+        'if (left.length > 1) return growClique(edges, self, left, max); while (left.length > 0) {',
       ),
     ],
     scenarios: ['bridge-of-four'],
