@@ -113,6 +113,7 @@ it('two cells on the same nodes, one of them wedged: the other does not notice',
 
   const since = stopwatch()
   wedge(first.node, wedgeMs)
+  expect((await first.node.status()).cells['wan']?.phase).toBe('unresponsive')
   let wedged = true
   const stuck = later(first.wan.send('from the wedged one').finally(() => (wedged = false)))
   // The others of its cell go on without it …

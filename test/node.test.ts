@@ -255,6 +255,15 @@ describe('a thread beside a node', () => {
     expect(observer.views.at(-1)).toMatchObject({ cause: 'disconnect', left: [id] })
   })
 
+  it('cannot harm the node by what it posts', async () => {
+    const node = await testNode({ config: quietConfig(testDirectory(), 'n1') })
+    const port = node.port()
+    for (const nonsense of [null, 7, {}, { cell: 'main', port: 7 }]) port.postMessage(nonsense, [])
+    const session = await connect(port)
+    expect(session.cluster).toBe('default')
+    await session.close()
+  })
+
   it('finds a node that closed in the meantime closed', async () => {
     const node = await testNode({ config: quietConfig(testDirectory(), 'n1') })
     const port = node.port()

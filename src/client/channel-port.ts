@@ -3,7 +3,7 @@
  * whose buffer is transferred; it is joined into that buffer first, because slices share their memory with others.
  */
 
-import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { MessageChannel, MessagePort } from 'node:worker_threads'
 import { encodeDaemonFrame } from '../codec/client-encode.ts'
 import { AnasaziError } from '../lib/errors.ts'
 import type { Channel } from './channel.ts'
@@ -161,9 +161,10 @@ interface ChannelRequest {
 
 /** The node's side. @param accept serves a client at the port; what it throws is told to that client. */
 export function servePort(port: MessagePort, accept: (cell: string | null, port: MessagePort) => void): void {
-  port.on('message', (request: ChannelRequest) => {
+  port.on('message', (request: Partial<ChannelRequest> | null) => {
+    if (!(request?.port instanceof MessagePort)) return
     try {
-      accept(request.cell, request.port)
+      accept(request.cell ?? null, request.port)
     } catch (error) {
       const code = error instanceof AnasaziError ? error.code : 'refused'
       const channel = createPortChannel(request.port)

@@ -577,7 +577,8 @@ function endTests(): void {
     await group.leave()
     const { id } = alice
     await alice.close()
-    expect(lines.map(line => line.e)).toEqual(['join', 'view', 'send', 'receive', 'fate', 'leave', 'closed'])
+    const events = lines.map(line => line.e)
+    expect(events).toEqual(['join', 'view', 'send', 'receive', 'fate', 'leave', 'closed', 'closed'])
     expect(lines.every(line => line.p === id && /^\d+$/.test(line.t))).toBe(true)
     const m = `${id}:1`
     expect(lines[2]).toMatchObject({ m, groups: [name], service: 'safe' })
@@ -589,6 +590,9 @@ function endTests(): void {
       position: receipt.position,
     })
     expect(lines[4]).toMatchObject({ m, group: name, view: fate.view, received: [id], unknown: [] })
+    // First the group's, then the session's.
+    expect(lines[6]).toMatchObject({ group: name })
+    expect(lines[7]).not.toHaveProperty('group')
     for (let i = 1; i < lines.length; i++) expect(BigInt(lines[i]!.t) >= BigInt(lines[i - 1]!.t)).toBe(true)
   })
 }

@@ -116,7 +116,7 @@ function coordinatorDeadline(state: CellState, phase: Gathering): number {
 
 /** When the one who ought to form with us has had all the time it may take. */
 function followerDeadline(state: CellState, phase: Gathering): number {
-  return coordinatorDeadline(state, phase) + state.timeouts.gatherMs
+  return coordinatorDeadline(state, phase) + state.timeouts.gatherMs + state.timeouts.settleMs
 }
 
 /** When the gather phase next has something to decide. */

@@ -77,7 +77,7 @@ describe('forming', () => {
     expect(net.delivered(c)).toContain('unheard')
   })
 
-  it('does not wait in a circle when joins may settle for longer than anyone may take to agree', () => {
+  it('does not wait in a circle when joins settle for longer than others may take to agree', () => {
     const net = new Net()
     const cells = ['a', 'b'].map((name, i) => net.add(name, i + 1, { timeouts: { settleMs: 5000 } }))
     expect(net.until(() => cells.every(cell => namesOf(cell) === 'ab'), 20_000)).toBe(true)

@@ -25,6 +25,12 @@ function frame(rank: number, seq: number, ts: number, ...segments: Segment[]): D
   return { kind: 'data', configuration: id, rank, seq, ts, facts, segments }
 }
 
+function arrive(order: readonly DataFrame[]): Ordering {
+  const ordering = new Ordering(configuration, 'a')
+  for (const each of order) ordering.accept(each)
+  return ordering
+}
+
 function deliver(
   ordering: Ordering,
   cut: Partial<DeliveryCut> = {},

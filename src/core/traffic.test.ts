@@ -152,7 +152,7 @@ describe('consumed', () => {
     const [a, b] = cells as [Cell, Cell]
     a.submit(segment('m'))
     net.run(100)
-    const { ts } = net.events(b, 'deliver')[0]?.place as { ts: number }
+    const ts = net.events(b, 'deliver')[0]?.place.ts as number
     b.setConsumed(ts)
     b.setConsumed(ts - 1)
     net.run(200)
@@ -165,7 +165,7 @@ describe('consumed', () => {
     const [a, b, c] = cells as [Cell, Cell, Cell]
     a.submit(segment('m'))
     net.run(200)
-    const { ts } = net.events(c, 'deliver')[0]?.place as { ts: number }
+    const ts = net.events(c, 'deliver')[0]?.place.ts as number
     c.setConsumed(ts)
     // Only b hears of it.
     net.drop = (_, from, to) => from === c.self && to === a.self

@@ -115,6 +115,22 @@ describe('a client that does not read', () => {
     expect(slow.last('closing').code).toBe('evicted')
   })
 
+  it('is not evicted as long as it reads, each time, what there was a moment ago', async () => {
+    const { bench, slow, send } = await scene()
+    send(100)
+    for (let i = 0; i < 10; i++) {
+      bench.step(1500)
+      const seen = slow.bytes
+      send(100)
+      slow.say({ kind: 'acknowledge', bytes: seen })
+      bench.step()
+      expect(bench.runtime.cell.state.ordering.heldCredit).not.toBeNull()
+    }
+    expect(slow.channel.closed).toBe(false)
+    bench.step(2100)
+    expect(slow.last('closing').code).toBe('evicted')
+  })
+
   it('holds nobody up once it is gone', async () => {
     const { bench, quick, slow, send } = await scene()
     send(70)

@@ -103,6 +103,11 @@ function settingsFor(steps: readonly Step[], seed: number): Settings {
   }
 }
 
+/** A field that a command leaves out names everything. */
+function named(given: number | null, own: number | null): boolean {
+  return given === null || given === own
+}
+
 class Stage {
   private readonly world: World
   private readonly clients: Map<string, Client> = new Map()
@@ -221,12 +226,12 @@ class Stage {
         })
         break
       case 'undrop':
-        network.undrop(({ kind, from, to }) => {
-          const named = (given: unknown, own: unknown): boolean => given === null || given === own
-          return (
-            named(command.from, from) && named(command.to, to) && (command.kind === '*' || command.kind === kind)
-          )
-        })
+        network.undrop(
+          ({ kind, from, to }) =>
+            named(command.from, from) &&
+            named(command.to, to) &&
+            (command.kind === '*' || command.kind === kind),
+        )
         break
       case 'release':
         network.releaseHeld()

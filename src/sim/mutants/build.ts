@@ -20,7 +20,9 @@ export class PatchError extends Error {
  */
 export function applyPatch(text: string, patch: Patch): string {
   const words = patch.find.trim().split(/\s+/)
-  const pattern = words.map(word => word.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)).join(String.raw`\s+`)
+  const pattern = words
+    .map(word => word.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`))
+    .join(String.raw`\s+`)
   const places = [...text.matchAll(new RegExp(pattern, 'g'))]
   const [place] = places
   if (place === undefined) throw new PatchError(patch, 'this text is not there')
@@ -28,18 +30,27 @@ export function applyPatch(text: string, patch: Patch): string {
   return text.slice(0, place.index) + patch.replace + text.slice(place.index + place[0].length)
 }
 
-/** Applies patches to a build in place, in order. @throws PatchError */
-export function patchBuild(directory: string, patches: readonly Patch[]): void {
+/** The files of a build that patches change, as they are then, by path. @throws PatchError */
+export function checkPatches(build: string, patches: readonly Patch[]): Map<string, string> {
+  const files = new Map<string, string>()
   for (const patch of patches) {
-    const file = join(directory, patch.file)
-    let text: string
-    try {
-      text = readFileSync(file, 'utf8')
-    } catch {
-      throw new PatchError(patch, 'there is no such file in the build')
-    }
-    writeFileSync(file, applyPatch(text, patch))
+    const text = files.get(patch.file) ?? readBuilt(build, patch)
+    files.set(patch.file, applyPatch(text, patch))
   }
+  return files
+}
+
+function readBuilt(build: string, patch: Patch): string {
+  try {
+    return readFileSync(join(build, patch.file), 'utf8')
+  } catch {
+    throw new PatchError(patch, 'there is no such file in the build')
+  }
+}
+
+/** Applies patches to a build in place, in order. @throws PatchError, and then nothing was changed. */
+export function patchBuild(directory: string, patches: readonly Patch[]): void {
+  for (const [file, text] of checkPatches(directory, patches)) writeFileSync(join(directory, file), text)
 }
 
 /**

@@ -3,11 +3,14 @@
  * Reads its orders from the first argument, writes one JSON object a line.
  */
 
+import { checkCell } from '../check/cell.ts'
+import { checkGroups } from '../check/groups.ts'
 import { production } from '../production.ts'
 import type { Violation } from '../recorder.ts'
 import { run } from '../run.ts'
 import { settingsOf } from '../settings.ts'
 import { playScenario } from '../stage.ts'
+import type { World } from '../world.ts'
 
 export interface Orders {
   readonly scenarios: readonly { readonly name: string; readonly source: string }[]
@@ -29,10 +32,31 @@ function tell(line: ChildLine): void {
   process.stdout.write(`${JSON.stringify(line)}\n`)
 }
 
+/** A broken promise says most, then a scenario's own expectation, then an assertion inside. */
+function weight({ property }: Violation): number {
+  return property === 'no exception' ? 2 : property === 'scenario' ? 1 : 0
+}
+
+function strongest(violations: readonly Violation[]): Violation | null {
+  return [...violations].sort((a, b) => weight(a) - weight(b))[0] ?? null
+}
+
+/** An assertion ends a run before it is judged; what the traces show by then is judged here. */
+function judgeTraces(world: World): Violation[] {
+  const { cellLines, clientLines } = world.recorder
+  return [
+    ...checkCell(cellLines, { drained: false }),
+    ...checkGroups(clientLines, { drained: false, dead: world.dead() }),
+  ].map(({ property, what }) => ({ property, at: world.now, detail: what }))
+}
+
 /** What was found; an exception that no judge caught is a finding too. */
-function firstOf(judge: () => readonly Violation[]): Violation | null {
+function find(
+  play: () => { readonly world: World; readonly violations: readonly Violation[] },
+): Violation | null {
   try {
-    return judge()[0] ?? null
+    const { world, violations } = play()
+    return strongest(world.aborted ? [...violations, ...judgeTraces(world)] : violations)
   } catch (error) {
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
     return { property: 'no exception', at: 0, detail }
@@ -41,14 +65,15 @@ function firstOf(judge: () => readonly Violation[]): Violation | null {
 
 function work({ scenarios, seeds }: Orders): void {
   for (const { name, source } of scenarios) {
-    const violation = firstOf(() => playScenario(source, production).violations)
+    const violation = find(() => playScenario(source, production))
     tell({ by: 'scenario', where: name, violation })
     if (violation !== null) return
   }
   for (let seed = 1; seed <= seeds; seed++) {
-    const violation = firstOf(
-      () => run({ settings: settingsOf(seed), parts: production }).result.violations,
-    )
+    const violation = find(() => {
+      const { result, world } = run({ settings: settingsOf(seed), parts: production })
+      return { world, violations: result.violations }
+    })
     tell({ by: 'seed', where: String(seed), violation })
     if (violation !== null) return
   }

@@ -28,12 +28,12 @@ function fromBuild(path: string): string {
 export async function huntMutants(flags: MutantFlags): Promise<number> {
   const build = fromBuild('../../')
   const scenarios = fromBuild('../../../test/scenarios/')
-  if (!existsSync(scenarios)) return refuse(`there is no ${scenarios}; mutants are hunted in a checkout of the repository`)
+  if (!existsSync(scenarios))
+    return refuse(`there is no ${scenarios}; mutants are hunted in a checkout of the repository`)
   const wanted = flags.only?.split(',')
   const mutants = rules.filter(({ name }) => wanted?.some(prefix => name.startsWith(prefix)) ?? true)
   if (mutants.length === 0)
     return refuse(`no mutant is named '${flags.only}': ${rules.map(({ name }) => name).join(' ')}`)
-  const print = (text: string): void => void process.stdout.write(`${text}\n`)
   const quarry = await hunt({
     mutants,
     seeds: flags.seeds ?? DEFAULT_SEEDS,
@@ -48,6 +48,10 @@ export async function huntMutants(flags: MutantFlags): Promise<number> {
   else print(formatControl(quarry))
   if (flags.markdown !== undefined) writeFileSync(flags.markdown, formatMarkdown(quarry))
   return isComplete(quarry) ? 0 : 1
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
 }
 
 function refuse(what: string): number {

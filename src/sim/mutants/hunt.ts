@@ -5,12 +5,15 @@ import { readFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { copyBuild, patchBuild } from './build.ts'
+import { checkPatches, copyBuild, patchBuild } from './build.ts'
 import type { ChildLine, Orders } from './child.ts'
 import type { Finding, Mutant, Patch, Verdict } from './mutant.ts'
 
 /** A run that takes this long does not end; that is a finding. */
 const STUCK_MS = 300_000
+
+/** Where no finding is expected. */
+const SEEDS_IF_IMPLIED = 50
 
 export interface Hunt {
   readonly mutants: readonly Mutant[]
@@ -31,8 +34,9 @@ export interface Quarry {
   readonly control: { readonly finding: Finding | null; readonly scenarios: number; readonly seeds: number }
 }
 
-/** @throws PatchError if the table does not fit the build. */
+/** @throws PatchError, before anything runs, if the table does not fit the build. */
 export async function hunt(options: Hunt): Promise<Quarry> {
+  for (const { patches } of options.mutants) checkPatches(options.build, patches)
   const results: Verdict[] = []
   const queue = [...options.mutants]
   const worker = async (): Promise<void> => {
@@ -54,7 +58,8 @@ export async function hunt(options: Hunt): Promise<Quarry> {
 
 async function tryMutant(mutant: Mutant, options: Hunt): Promise<Verdict> {
   const before = process.hrtime.bigint()
-  const orders: Orders = { scenarios: load(mutant.scenarios ?? [], options), seeds: options.seeds }
+  const seeds = mutant.implied === undefined ? options.seeds : Math.min(options.seeds, SEEDS_IF_IMPLIED)
+  const orders: Orders = { scenarios: load(mutant.scenarios ?? [], options), seeds }
   const found = await runPatched(mutant.patches, orders, options)
   return { mutant, ...found, elapsedMs: Number(process.hrtime.bigint() - before) / 1e6 }
 }
@@ -74,7 +79,9 @@ async function runPatched(patches: readonly Patch[], orders: Orders, options: Hu
   try {
     patchBuild(copy.directory, patches)
     const file = join(copy.directory, 'sim', 'mutants', 'child.js')
-    const child = spawn(process.execPath, [file, JSON.stringify(orders)], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [file, JSON.stringify(orders)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     try {
       return await listen(child, orders)
     } finally {
@@ -99,9 +106,7 @@ async function listen(child: ChildProcess, orders: Orders): Promise<Found> {
   let seeds = 0
   const next = (): Pick<Finding, 'by' | 'where'> => {
     const name = orders.scenarios[scenarios]?.name
-    return name === undefined
-      ? { by: 'seed', where: String(seeds + 1) }
-      : { by: 'scenario', where: name }
+    return name === undefined ? { by: 'seed', where: String(seeds + 1) } : { by: 'scenario', where: name }
   }
   const watch = setTimeout(() => {
     stuck = true
@@ -119,7 +124,9 @@ async function listen(child: ChildProcess, orders: Orders): Promise<Found> {
       else seeds++
       if (line.violation === null) continue
       const { property, detail } = line.violation
-      if (/\b(ReferenceError|ScenarioError|SyntaxError)\b/.test(detail)) throw new Error(`a broken patch: ${detail}`)
+      // A patch that breaks the code proves nothing of the rule.
+      if (/\b(ReferenceError|TypeError|SyntaxError|ScenarioError)\b/.test(detail))
+        throw new Error(`${line.by} ${line.where}: not a violation but broken code: ${detail}`)
       return { finding: { by: line.by, where: line.where, property, detail }, scenarios, seeds }
     }
     const end = await ended

@@ -22,6 +22,8 @@ export interface Mutant {
   readonly patches: readonly Patch[]
   /** Directed scenarios (names of files in `test/scenarios`, without the ending) that are played before any seed. */
   readonly scenarios?: readonly string[]
+  /** Why nobody can notice: what implies the rule. Such a mutant may survive. */
+  readonly implied?: string
 }
 
 export function patch(file: string, find: string, replace: string): Patch {

@@ -1,7 +1,7 @@
 /** Tables of what became of the mutants: for a terminal and for `docs/mutants.md`. */
 
 import type { Quarry } from './hunt.ts'
-import type { Chapter, Finding, Verdict } from './mutant.ts'
+import type { Chapter, Finding, Mutant, Verdict } from './mutant.ts'
 
 const chapters: Readonly<Record<Chapter, string>> = {
   ordering: 'The order in a configuration',
@@ -17,9 +17,15 @@ export function formatFinding(finding: Finding | null): string {
   return `${by} ${where}: ${property}`
 }
 
+/** True if this mutant is as it should be: found, or implied by other rules. */
+function isSettled({ mutant, finding }: Verdict): boolean {
+  return finding !== null || mutant.implied !== undefined
+}
+
 /** One line, as soon as a mutant has been tried. */
 export function formatVerdict({ mutant, finding, seeds, elapsedMs }: Verdict): string {
-  const tried = finding === null ? ` in ${seeds} seeds` : ''
+  const implied = mutant.implied === undefined ? '' : ', implied'
+  const tried = finding === null ? ` in ${seeds} seeds${implied}` : ''
   return `${mutant.name.padEnd(32)} ${formatFinding(finding)}${tried}  (${(elapsedMs / 1000).toFixed(1)} s)`
 }
 
@@ -30,11 +36,15 @@ export function formatControl({ control }: Quarry): string {
 
 /** True if every mutant was found, and the unpatched copy passes. */
 export function isComplete({ verdicts, control }: Quarry): boolean {
-  return control.finding === null && verdicts.every(verdict => verdict.finding !== null)
+  return control.finding === null && verdicts.every(isSettled)
 }
 
 export function formatMarkdown(quarry: Quarry): string {
   const { verdicts, control } = quarry
+  const found = verdicts.filter(verdict => verdict.finding !== null).length
+  const implied = verdicts.filter(
+    ({ mutant, finding }) => finding === null && mutant.implied !== undefined,
+  ).length
   const lines = [
     '# Does the simulator notice a missing rule?',
     '',
@@ -48,7 +58,7 @@ export function formatMarkdown(quarry: Quarry): string {
     '    anasazi sim --mutants                       the whole table; exit code 1 if a mutant survives',
     '    anasazi sim --mutants --only obligations    one row',
     '',
-    `${verdicts.filter(verdict => verdict.finding !== null).length} of ${verdicts.length} mutants are found. ` +
+    `${found} of ${verdicts.length} mutants are found${implied > 0 ? `; ${implied} change nothing, for the reason given` : ''}. ` +
       `The unpatched copy ${control.finding === null ? 'passes' : 'FAILS'} the same ${control.scenarios} scenarios and the seeds 1 to ${control.seeds}.`,
   ]
   for (const [chapter, title] of Object.entries(chapters)) {
@@ -56,18 +66,20 @@ export function formatMarkdown(quarry: Quarry): string {
     if (rows.length === 0) continue
     lines.push('', `## ${title}`, '', '| name | rule | without it | found by |', '|---|---|---|---|')
     for (const { mutant, finding } of rows) {
-      const cells = [`\`${mutant.name}\``, mutant.rule, mutant.mutation, cellOf(finding)]
+      const cells = [`\`${mutant.name}\``, mutant.rule, mutant.mutation, cellOf(mutant, finding)]
       lines.push(`| ${cells.map(cell => cell.replaceAll('|', String.raw`\|`)).join(' | ')} |`)
     }
   }
   return `${lines.join('\n')}\n`
 }
 
-function cellOf(finding: Finding | null): string {
-  if (finding === null) return '**not found**'
+function cellOf({ implied }: Mutant, finding: Finding | null): string {
+  if (finding === null) return implied === undefined ? '**not found**' : `nothing can: ${implied}`
   const { by, where, property, detail } = finding
   const what = property === 'no exception' ? `no exception (${firstSentence(detail)})` : property
-  return by === 'seed' ? `seed ${where}: ${what}` : `scenario \`${where}\`: ${property === 'scenario' ? firstSentence(detail) : what}`
+  return by === 'seed'
+    ? `seed ${where}: ${what}`
+    : `scenario \`${where}\`: ${property === 'scenario' ? firstSentence(detail) : what}`
 }
 
 /** Without the stack and the evidence, which differ from build to build. */

@@ -28,7 +28,13 @@ export const formingRules: readonly Mutant[] = [
     chapter: 'forming',
     rule: 'Otherwise refuse, with my epoch.',
     mutation: 'a Form that cannot be accepted is not answered',
-    patches: [patch('core/recover.js', "state.send([to], 'control', { kind: 'refuse', configuration, epoch: state.maxEpoch, why });", '')],
+    patches: [
+      patch(
+        'core/recover.js',
+        "state.send([to], 'control', { kind: 'refuse', configuration, epoch: state.maxEpoch, why });",
+        '',
+      ),
+    ],
     scenarios: ['refused-form'],
   },
   {
@@ -49,7 +55,13 @@ export const formingRules: readonly Mutant[] = [
     chapter: 'forming',
     rule: 'A pair that cannot hear each other never ends up in one configuration: a Form with a member I do not hear is refused.',
     mutation: 'it is accepted',
-    patches: [patch('core/recover.js', 'else if (!members.every(member => state.peers.hears(member))) {', 'else if (false) {')],
+    patches: [
+      patch(
+        'core/recover.js',
+        'else if (!members.every(member => state.peers.hears(member))) {',
+        'else if (false) {',
+      ),
+    ],
     scenarios: ['deaf-to-a-member'],
   },
   {
@@ -63,7 +75,11 @@ export const formingRules: readonly Mutant[] = [
         'const phase = attempt(state, frame.configuration); if (phase === null || from !== coordinatorOf(phase)) {',
         "const phase = state.phase.name === 'recover' && state.phase.coordination === null ? state.phase : null; if (phase === null) {",
       ),
-      patch('core/recover.js', 'if (phase.plan !== null) { answerAgain', 'if (phase.plan?.configuration.key === frame.configuration.key) { answerAgain'),
+      patch(
+        'core/recover.js',
+        'if (phase.plan !== null) { answerAgain',
+        'if (phase.plan?.configuration.key === frame.configuration.key) { answerAgain',
+      ),
       patch('core/recover.js', 'sameMembers(frame.members, phase.form.members) &&', ''),
       // Recovered goes to whoever planned, Install comes from there.
       patch(
@@ -97,9 +113,14 @@ export const formingRules: readonly Mutant[] = [
     name: 'one-plan-per-form',
     chapter: 'forming',
     rule: 'One Plan per Form.',
-    mutation: 'the coordinator plans again with every State that arrives later, and members take the newest Plan',
+    mutation:
+      'the coordinator plans again with every State that arrives later, and members take the newest Plan',
     patches: [
-      patch('core/recover.js', 'if (phase.plan !== null || states.size < phase.form.members.length)', 'if (states.size < phase.form.members.length)'),
+      patch(
+        'core/recover.js',
+        'if (phase.plan !== null || states.size < phase.form.members.length)',
+        'if (states.size < phase.form.members.length)',
+      ),
       patch('core/recover.js', 'if (phase.plan !== null) { answerAgain(state, phase); return; }', ''),
     ],
     scenarios: ['late-state'],
@@ -125,7 +146,6 @@ export const formingRules: readonly Mutant[] = [
       ),
       patch('core/recover.js', 'sameMembers(frame.members, phase.form.members) &&', ''),
     ],
-    scenarios: ['member-lost-after-plan'],
   },
   {
     name: 'frozen-sends-nothing',
@@ -151,7 +171,11 @@ export const formingRules: readonly Mutant[] = [
         'const facts = state.frozen ? null : ordering.facts(ordering.received());',
         'const facts = ordering.facts(ordering.received());',
       ),
-      patch('core/liveness.js', 'if (!state.frozen) state.announcer.promise(ordering, now);', 'state.announcer.promise(ordering, now);'),
+      patch(
+        'core/liveness.js',
+        'if (!state.frozen) state.announcer.promise(ordering, now);',
+        'state.announcer.promise(ordering, now);',
+      ),
       patch(
         'core/traffic.js',
         'repairTurn(state, now); } function sendFrames',
@@ -229,7 +253,13 @@ export const formingRules: readonly Mutant[] = [
     chapter: 'forming',
     rule: 'Progress of an attempt is measured in time.',
     mutation: 'a coordinator waits for ever for an answer',
-    patches: [patch('core/recover.js', 'if (now >= phase.deadline) { for (const member of missing)', 'if (false) { for (const member of missing)')],
+    patches: [
+      patch(
+        'core/recover.js',
+        'if (now >= phase.deadline) { for (const member of missing)',
+        'if (false) { for (const member of missing)',
+      ),
+    ],
     scenarios: ['no-state-arrives'],
   },
   {
@@ -238,7 +268,11 @@ export const formingRules: readonly Mutant[] = [
     rule: 'Each failed attempt removes a member or an edge.',
     mutation: 'the next attempt is with the same members',
     patches: [
-      patch('core/recover.js', "for (const member of missing) state.peers.lose(member, 'unresponsive', now);", ''),
+      patch(
+        'core/recover.js',
+        "for (const member of missing) state.peers.lose(member, 'unresponsive', now);",
+        '',
+      ),
     ],
     scenarios: ['no-state-arrives'],
   },
@@ -248,14 +282,21 @@ export const formingRules: readonly Mutant[] = [
     rule: 'Everything is tagged with the full configuration id; nothing matches on a part of it.',
     mutation: 'configurations of the same epoch are taken for the same',
     patches: [
-      patch('core/configuration.js', 'return a === b || a.key === b.key;', 'return a === b || a.epoch === b.epoch;'),
+      patch(
+        'core/configuration.js',
+        'return a === b || a.key === b.key;',
+        'return a === b || a.epoch === b.epoch;',
+      ),
     ],
+    scenarios: ['cut-and-heal'],
   },
   {
     name: 'together-by-whole-id',
     chapter: 'forming',
     rule: 'T = those who come together from the same configuration, by its full id.',
     mutation: 'from configurations of the same epoch',
-    patches: [patch('core/plan.js', 'const { key } = report.state.old;', 'const key = report.state.old.epoch;')],
+    patches: [
+      patch('core/plan.js', 'const { key } = report.state.old;', 'const key = report.state.old.epoch;'),
+    ],
   },
 ]

@@ -9,7 +9,11 @@ export const gatheringRules: readonly Mutant[] = [
     rule: 'An authentic frame of a member of c under a newer configuration proves that it left c: Gather at once.',
     mutation: 'it is a sign of life as any other; c goes on',
     patches: [
-      patch('core/liveness.js', 'if (seen.epoch > id.epoch && members.includes(from)) depart(state, from);', ''),
+      patch(
+        'core/liveness.js',
+        'if (seen.epoch > id.epoch && members.includes(from)) depart(state, from);',
+        '',
+      ),
     ],
     scenarios: ['gone-on-without-me'],
   },
@@ -18,15 +22,29 @@ export const gatheringRules: readonly Mutant[] = [
     chapter: 'gathering',
     rule: 'So does a newer ballot: it is frozen and will never resume.',
     mutation: 'c goes on until the member is silent or somebody forms',
-    patches: [patch('core/liveness.js', 'if (frame.ballot > configuration.id.epoch) depart(state, from);', '')],
-    scenarios: ['frozen-elsewhere'],
+    patches: [
+      patch('core/liveness.js', 'if (frame.ballot > configuration.id.epoch) depart(state, from);', ''),
+    ],
+    scenarios: ['failed-attempt-resumed'],
   },
   {
     name: 'silence',
     chapter: 'gathering',
     rule: 'Suspect on silence past suspectAfter.',
     mutation: 'silence means nothing',
-    patches: [patch('core/peers.js', 'silence >= this.timeouts.suspectAfterMs', 'silence === Number.POSITIVE_INFINITY')],
+    patches: [
+      patch(
+        'core/peers.js',
+        'silence >= this.timeouts.suspectAfterMs',
+        'silence === Number.POSITIVE_INFINITY',
+      ),
+      // Who is heard is not forgotten either.
+      patch(
+        'core/peers.js',
+        'else if (silence > this.timeouts.maxHoldDownMs * 4)',
+        'else if (peer.heardSince === Number.POSITIVE_INFINITY && silence > this.timeouts.maxHoldDownMs * 4)',
+      ),
+    ],
     scenarios: ['one-way'],
   },
   {
@@ -35,7 +53,11 @@ export const gatheringRules: readonly Mutant[] = [
     rule: 'Suspect a stream that makes no progress for a time.',
     mutation: 'who lives is not suspected',
     patches: [
-      patch('core/traffic.js', "if (streamStalled || acknowledgeStalled) state.peers.lose(member, 'stalled', now);", ''),
+      patch(
+        'core/traffic.js',
+        "if (streamStalled || acknowledgeStalled) state.peers.lose(member, 'stalled', now);",
+        '',
+      ),
     ],
     scenarios: ['hole-in-the-stream'],
   },
@@ -45,7 +67,8 @@ export const gatheringRules: readonly Mutant[] = [
     rule: 'A member whose own loop stalled drops queued membership frames.',
     mutation: 'it follows them, though they are of attempts that are over',
     patches: [patch('core/cell.js', "if (stalled) state.cover('stall distrusts itself');", 'if (false) ;')],
-    scenarios: ['stalled-with-a-full-queue'],
+    implied:
+      'such a frame is of an attempt that failed without this member, so its answer is refused or ignored by the epoch; dropping it only spares that',
   },
   {
     name: 'stall-rearms',
@@ -67,7 +90,7 @@ export const gatheringRules: readonly Mutant[] = [
         '(matrix.get(a)?.hears.includes(b) ?? false) || (matrix.get(b)?.hears.includes(a) ?? false)',
       ),
     ],
-    scenarios: ['one-way'],
+    scenarios: ['heard-by-nobody'],
   },
   {
     name: 'same-cliques',
@@ -75,11 +98,19 @@ export const gatheringRules: readonly Mutant[] = [
     rule: 'From the matrix all compute the same cliques: a pair that cannot hear each other never ends up in one configuration.',
     mutation: 'everybody reachable is wanted',
     patches: [
-      patch('core/matrix.js', 'if (left.length <= max && isClique(matrix, left)) return left;', 'return left;'),
+      patch(
+        'core/matrix.js',
+        'if (left.length <= max && isClique(matrix, left)) return left;',
+        'return left;',
+      ),
       patch('core/recover.js', 'if (!isClique(state.peers.matrix, members)) {', 'if (false) {'),
-      patch('core/recover.js', 'else if (!members.every(member => state.peers.hears(member))) {', 'else if (false) {'),
+      patch(
+        'core/recover.js',
+        'else if (!members.every(member => state.peers.hears(member))) {',
+        'else if (false) {',
+      ),
     ],
-    scenarios: ['bridge'],
+    scenarios: ['bridge-settles'],
   },
   {
     name: 'one-choice-for-all',
@@ -108,7 +139,11 @@ export const gatheringRules: readonly Mutant[] = [
     rule: 'Exponential hold-down on re-admission, instead of flapping.',
     mutation: 'a lost member is admitted as soon as it is heard',
     patches: [
-      patch('core/peers.js', 'peer.heldUntil = now + hold * (0.75 + this.random.next() / 2);', 'peer.heldUntil = now;'),
+      patch(
+        'core/peers.js',
+        'peer.heldUntil = now + hold * (0.75 + this.random.next() / 2);',
+        'peer.heldUntil = now;',
+      ),
     ],
     scenarios: ['flapping-link'],
   },
@@ -132,7 +167,11 @@ export const gatheringRules: readonly Mutant[] = [
     rule: 'Foreign frames trigger a merge only after a challenge is answered.',
     mutation: 'a heartbeat of a stranger is enough',
     patches: [
-      patch('core/peers.js', 'if (!peer.answered) { if (now', 'peer.answered = true; this.admit(now); if (!peer.answered) { if (now'),
+      patch(
+        'core/peers.js',
+        'if (!peer.answered) { if (now',
+        'peer.answered = true; this.admit(now); if (!peer.answered) { if (now',
+      ),
     ],
     scenarios: ['replayed-heartbeats'],
   },
@@ -142,7 +181,11 @@ export const gatheringRules: readonly Mutant[] = [
     rule: 'A restarted node is a new member: the old one is over at once.',
     mutation: 'the old one is suspected when it has been silent for long enough',
     patches: [
-      patch('core/peers.js', "if (other !== from && nameOf(other) === nameOf(from)) this.lose(other, 'restarted', now);", ''),
+      patch(
+        'core/peers.js',
+        "if (other !== from && nameOf(other) === nameOf(from)) this.lose(other, 'restarted', now);",
+        '',
+      ),
     ],
     scenarios: ['restart-at-once'],
   },

@@ -72,9 +72,21 @@ export const groupRules: readonly Mutant[] = [
     rule: 'A component is those with the same last shown configuration and the same companions since.',
     mutation: 'those with the same last shown configuration',
     patches: [
-      patch('groups/exchange.js', 'a.lastShown?.key !== b.lastShown?.key || a.along.length !== b.along.length', 'a.lastShown?.key !== b.lastShown?.key'),
-      patch('groups/exchange.js', 'return a.along.every((daemon, i) => daemon === b.along[i]);', 'return true;'),
-      patch('groups/exchange.js', 'sameHistory(own, theirs) && own.along.includes(other)', 'sameHistory(own, theirs)'),
+      patch(
+        'groups/exchange.js',
+        'a.lastShown?.key !== b.lastShown?.key || a.along.length !== b.along.length',
+        'a.lastShown?.key !== b.lastShown?.key',
+      ),
+      patch(
+        'groups/exchange.js',
+        'return a.along.every((daemon, i) => daemon === b.along[i]);',
+        'return true;',
+      ),
+      patch(
+        'groups/exchange.js',
+        'sameHistory(own, theirs) && own.along.includes(other)',
+        'sameHistory(own, theirs)',
+      ),
     ],
   },
   {
@@ -83,7 +95,11 @@ export const groupRules: readonly Mutant[] = [
     rule: 'A state is left out of the exchange only if everybody remembers it in the present version.',
     mutation: 'if everybody remembers any version',
     patches: [
-      patch('groups/exchange.js', 'known.daemon === daemon && known.version === version', 'known.daemon === daemon'),
+      patch(
+        'groups/exchange.js',
+        'known.daemon === daemon && known.version === version',
+        'known.daemon === daemon',
+      ),
       patch(
         'groups/merge.js',
         "invariant(home?.version === version, 'a state is left out only if everybody remembers it', version);",
@@ -137,7 +153,11 @@ export const groupRules: readonly Mutant[] = [
         'if (last === undefined || compareMembers(last, first) < 0) {',
         'if (true) {',
       ),
-      patch('groups/directory.js', "invariant(sorted, 'members are in join order', { group: group.name, id: session.id });", ''),
+      patch(
+        'groups/directory.js',
+        "invariant(sorted, 'members are in join order', { group: group.name, id: session.id });",
+        '',
+      ),
     ],
   },
   {
@@ -152,7 +172,13 @@ export const groupRules: readonly Mutant[] = [
     chapter: 'groups',
     rule: 'Self-discard leaves out the sender’s own copy.',
     mutation: 'the sender receives it too',
-    patches: [patch('groups/groups.js', 'if (own !== 0 && head.selfDiscard) receivers = without(receivers, own);', '')],
+    patches: [
+      patch(
+        'groups/groups.js',
+        'if (own !== 0 && head.selfDiscard) receivers = without(receivers, own);',
+        '',
+      ),
+    ],
   },
   {
     name: 'consumed-when-delivered',
@@ -160,7 +186,11 @@ export const groupRules: readonly Mutant[] = [
     rule: '`consumed` = X counts at a daemon only once it has delivered everything with ts ≤ X.',
     mutation: 'it counts at once',
     patches: [
-      patch('core/stream.js', 'useConsumed(delivered) {', 'useConsumed() { const delivered = Number.POSITIVE_INFINITY;'),
+      patch(
+        'core/stream.js',
+        'useConsumed(delivered) {',
+        'useConsumed() { const delivered = Number.POSITIVE_INFINITY;',
+      ),
       patch('groups/consumption.js', '#horizon = 0;', '#horizon = Number.POSITIVE_INFINITY;'),
     ],
   },
@@ -169,14 +199,26 @@ export const groupRules: readonly Mutant[] = [
     chapter: 'groups',
     rule: 'A session that closes holds `consumed` at what it acknowledged until its disconnect is delivered.',
     mutation: 'it no longer counts as soon as it closes',
-    patches: [patch('groups/acknowledgements.js', 'this.#holding.add(stream); return stream.final;', 'this.#holding.delete(stream); return stream.final;')],
+    patches: [
+      patch(
+        'groups/acknowledgements.js',
+        'this.#holding.add(stream); return stream.final;',
+        'this.#holding.delete(stream); return stream.final;',
+      ),
+    ],
   },
   {
     name: 'consumed-jumps-the-gap',
     chapter: 'groups',
     rule: 'After a disconnect `consumed` jumps over the gap up to its place, and never stands within it.',
     mutation: 'it moves as if the session had never been',
-    patches: [patch('groups/acknowledgements.js', 'if (ts < place.ts) this.#ghosts.push({ acknowledged: ts, until: place.ts });', '')],
+    patches: [
+      patch(
+        'groups/acknowledgements.js',
+        'if (ts < place.ts) this.#ghosts.push({ acknowledged: ts, until: place.ts });',
+        '',
+      ),
+    ],
   },
   {
     name: 'older-acknowledged-first',
@@ -184,7 +226,11 @@ export const groupRules: readonly Mutant[] = [
     rule: 'Nothing above 0 is said of a configuration before everything of older ones is acknowledged.',
     mutation: 'what is outstanding from older ones is not counted',
     patches: [
-      patch('groups/acknowledgements.js', 'const ts = point.epoch === this.#epoch ? point.ts : 0;', 'const ts = point.epoch === this.#epoch ? point.ts : least;'),
+      patch(
+        'groups/acknowledgements.js',
+        'const ts = point.epoch === this.#epoch ? point.ts : 0;',
+        'const ts = point.epoch === this.#epoch ? point.ts : least;',
+      ),
     ],
   },
   {
@@ -193,7 +239,11 @@ export const groupRules: readonly Mutant[] = [
     rule: 'When a configuration ends, the Plan’s `consumed` replaces what each has heard.',
     mutation: 'each goes by what it has heard',
     patches: [
-      patch('core/install.js', 'group.streams.map(stream => stream.consumed)', 'ordering.streams.map(stream => stream.consumed)'),
+      patch(
+        'core/install.js',
+        'group.streams.map(stream => stream.consumed)',
+        'ordering.streams.map(stream => stream.consumed)',
+      ),
       patch('core/recover.js', 'stream.consumed = Math.max(stream.consumed, wanted.consumed);', ''),
     ],
   },
@@ -203,7 +253,11 @@ export const groupRules: readonly Mutant[] = [
     rule: 'Also for members that come along.',
     mutation: 'only for those that are lost',
     patches: [
-      patch('core/plan.js', 'consumed, supplier: longest.member,', 'consumed: ownerComes ? 0 : consumed, supplier: longest.member,'),
+      patch(
+        'core/plan.js',
+        'consumed, supplier: longest.member,',
+        'consumed: ownerComes ? 0 : consumed, supplier: longest.member,',
+      ),
       patch(
         'groups/groups.js',
         "invariant(comparePoints(home.acknowledged, point) <= 0, 'a Plan knows all that was used', evidence);",

@@ -9,6 +9,12 @@ const countedInvariant = patch(
   '',
 )
 
+const deliveredInvariant = patch(
+  'core/invariants.js',
+  "invariant(state.frozen || state.deliveredTs <= received, 'nothing is delivered beyond what everyone promised');",
+  '',
+)
+
 export const orderingRules: readonly Mutant[] = [
   {
     name: 'total-order',
@@ -29,15 +35,18 @@ export const orderingRules: readonly Mutant[] = [
     rule: 'ts = max(highest clock I announced, highest frame ts seen) + 1.',
     // Announced at once, the own clock is above all that was seen whenever a frame is made. When it is told is policy,
     // though, and must not touch correctness: being late with it (the row `announce-at-once`) violates nothing.
-    mutation: 'ts = highest clock announced + 1, in a member that is late with announcing: what it has seen is not counted',
+    mutation:
+      'ts = highest clock announced + 1, in a member that is late with announcing: what it has seen is not counted',
     patches: [
       patch(
         'core/ordering.js',
         'const ts = Math.max(this.announced, this.highestTs) + 1',
         'const ts = this.announced + 1',
       ),
+      deliveredInvariant,
       patch('core/announce.js', 'if (ordering.highestTs > this.told.clock) return true;', ''),
     ],
+    scenarios: ['answer-follows'],
   },
   {
     name: 'ts-above-own-promise',
@@ -50,6 +59,7 @@ export const orderingRules: readonly Mutant[] = [
         'const ts = Math.max(this.announced, this.highestTs) + 1',
         'const ts = this.highestTs + 1',
       ),
+      deliveredInvariant,
     ],
   },
   {
@@ -58,9 +68,17 @@ export const orderingRules: readonly Mutant[] = [
     rule: 'A clock (clock, seq) counts only once the stream is held contiguously up to seq.',
     mutation: 'a clock counts at once, whatever is still missing',
     patches: [
-      patch('core/stream.js', 'if (seq <= this.contiguous && clock > this.counted.clock)', 'if (clock > this.counted.clock)'),
+      patch(
+        'core/stream.js',
+        'if (seq <= this.contiguous && clock > this.counted.clock)',
+        'if (clock > this.counted.clock)',
+      ),
       // The guard against senders that break their promises would only hide the effect.
-      patch('core/stream.js', 'if (frame.ts <= this.lastTs || frame.ts <= this.counted.clock) {', 'if (false) {'),
+      patch(
+        'core/stream.js',
+        'if (frame.ts <= this.lastTs || frame.ts <= this.counted.clock) {',
+        'if (false) {',
+      ),
       countedInvariant,
     ],
   },
@@ -70,7 +88,11 @@ export const orderingRules: readonly Mutant[] = [
     rule: 'Agreed delivery of everything with ts ≤ my own received, the minimum of the clocks that count.',
     mutation: 'frames are delivered as they come',
     patches: [
-      patch('core/traffic.js', 'ordering.deliver({ agreed: received, safe: stable,', 'ordering.deliver({ agreed: ordering.highestTs, safe: stable,'),
+      patch(
+        'core/traffic.js',
+        'ordering.deliver({ agreed: received, safe: stable,',
+        'ordering.deliver({ agreed: ordering.highestTs, safe: stable,',
+      ),
     ],
   },
   {
@@ -79,7 +101,11 @@ export const orderingRules: readonly Mutant[] = [
     rule: 'Safe delivery of everything with ts ≤ the minimum over members of received.',
     mutation: 'safe messages are delivered at my own received',
     patches: [
-      patch('core/traffic.js', 'ordering.deliver({ agreed: received, safe: stable,', 'ordering.deliver({ agreed: received, safe: received,'),
+      patch(
+        'core/traffic.js',
+        'ordering.deliver({ agreed: received, safe: stable,',
+        'ordering.deliver({ agreed: received, safe: received,',
+      ),
     ],
   },
   {
@@ -174,7 +200,11 @@ export const orderingRules: readonly Mutant[] = [
     rule: 'Announce when received passes a safe message.',
     mutation: 'received travels with what is told anyway',
     patches: [
-      patch('core/announce.js', 'if (highestSafe > this.told.received && received >= highestSafe) return true;', ''),
+      patch(
+        'core/announce.js',
+        'if (highestSafe > this.told.received && received >= highestSafe) return true;',
+        '',
+      ),
     ],
     scenarios: ['safe-at-once'],
   },

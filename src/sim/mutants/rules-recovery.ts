@@ -53,7 +53,11 @@ export const recoveryRules: readonly Mutant[] = [
     rule: 'Before I answer Recovered I merge K for good.',
     mutation: 'the ∞ of the Plan are not merged',
     patches: [
-      patch('core/recover.js', 'if (wanted.clock === Number.POSITIVE_INFINITY) stream.infinite = true;', 'if (wanted.clock === Number.POSITIVE_INFINITY) ;'),
+      patch(
+        'core/recover.js',
+        'if (wanted.clock === Number.POSITIVE_INFINITY) stream.infinite = true;',
+        'if (wanted.clock === Number.POSITIVE_INFINITY) ;',
+      ),
     ],
     scenarios: ['obligation-binds'],
   },
@@ -88,7 +92,11 @@ export const recoveryRules: readonly Mutant[] = [
     rule: 'U[s] = the longest prefix of stream s that anyone in T holds.',
     mutation: 'the prefix that the first of T holds',
     patches: [
-      patch('core/plan.js', 'if (state.contiguous > streamOf(longest, rank).contiguous) longest = report;', ''),
+      patch(
+        'core/plan.js',
+        'if (state.contiguous > streamOf(longest, rank).contiguous) longest = report;',
+        '',
+      ),
     ],
   },
   {
@@ -97,16 +105,21 @@ export const recoveryRules: readonly Mutant[] = [
     rule: 'K[s] = the highest clock among the reported pairs with seq ≤ U[s].',
     mutation: 'among all reported pairs',
     patches: [
-      patch('core/plan.js', 'if (pair.seq <= upTo) clock = Math.max(clock, pair.clock);', 'clock = Math.max(clock, pair.clock);'),
+      patch(
+        'core/plan.js',
+        'if (pair.seq <= upTo) clock = Math.max(clock, pair.clock);',
+        'clock = Math.max(clock, pair.clock);',
+      ),
     ],
-    scenarios: ['clock-beyond-prefix'],
   },
   {
     name: 'newest-pairs',
     chapter: 'recovery',
     rule: 'A State reports the newest pair of each stream too: it may count with what others hold.',
     mutation: 'only pairs that count are used',
-    patches: [patch('core/plan.js', 'for (const pair of [counted, newest])', 'for (const pair of [counted])')],
+    patches: [
+      patch('core/plan.js', 'for (const pair of [counted, newest])', 'for (const pair of [counted])'),
+    ],
     scenarios: ['newest-pair-counts'],
   },
   {
@@ -137,7 +150,11 @@ export const recoveryRules: readonly Mutant[] = [
     rule: 'R[i] = the highest received known in T.',
     mutation: 'nothing is known of those who do not come',
     patches: [
-      patch('core/plan.js', 'received: ownerComes ? Number.POSITIVE_INFINITY : received,', 'received: ownerComes ? Number.POSITIVE_INFINITY : 0,'),
+      patch(
+        'core/plan.js',
+        'received: ownerComes ? Number.POSITIVE_INFINITY : received,',
+        'received: ownerComes ? Number.POSITIVE_INFINITY : 0,',
+      ),
     ],
   },
   {
@@ -164,7 +181,11 @@ export const recoveryRules: readonly Mutant[] = [
     rule: 'Beyond min K only frames whose sender has K = ∞.',
     mutation: 'frames of everybody',
     patches: [
-      patch('core/install.js', 'group.streams.map(stream => stream.clock === everything)', 'group.streams.map(() => true)'),
+      patch(
+        'core/install.js',
+        'group.streams.map(stream => stream.clock === everything)',
+        'group.streams.map(() => true)',
+      ),
     ],
   },
   {
@@ -173,7 +194,11 @@ export const recoveryRules: readonly Mutant[] = [
     rule: 'Beyond min K the frames whose sender has K = ∞ are delivered.',
     mutation: 'nothing is',
     patches: [
-      patch('core/install.js', 'group.streams.map(stream => stream.clock === everything)', 'group.streams.map(() => false)'),
+      patch(
+        'core/install.js',
+        'group.streams.map(stream => stream.clock === everything)',
+        'group.streams.map(() => false)',
+      ),
     ],
   },
   {
@@ -183,7 +208,11 @@ export const recoveryRules: readonly Mutant[] = [
     // The caps alone are implied: a clock that counts with a prefix lies below every frame after it.
     mutation: 'what arrived later is delivered too, as far as clocks heard later reach',
     patches: [
-      patch('core/install.js', 'const caps = group.streams.map(stream => stream.upTo);', 'const caps = null;'),
+      patch(
+        'core/install.js',
+        'const caps = group.streams.map(stream => stream.upTo);',
+        'const caps = null;',
+      ),
       patch(
         'core/install.js',
         'const agreed = least(group.streams, stream => stream.clock);',
