@@ -30,9 +30,9 @@ async function receive() {
 
 async function flood({ bytes: size, seconds, sends }) {
   const data = new Uint8Array(size).fill(65)
-  let stop = false
+  const work = { stop: !sends }
   const sending = (async () => {
-    while (!stop && sends) {
+    while (!work.stop) {
       let run = 0
       while (run < 10_000 && group.trySend(data) !== 0) run++
       if (run < 10_000) await group.writable()
@@ -46,7 +46,7 @@ async function flood({ bytes: size, seconds, sends }) {
   counting = false
   const elapsed = (performance.now() - from.time) / 1000
   const cpu = process.cpuUsage(from.cpu)
-  stop = true
+  work.stop = true
   await sending
   const report = {
     type: 'flood',
@@ -77,7 +77,13 @@ async function latency({ seconds }) {
   await pause(200)
   const sorted = times.slice(times.length >> 1).sort((a, b) => a - b)
   const at = share => Math.round(sorted[Math.floor(sorted.length * share)])
-  process.send({ type: 'latency', samples: sorted.length, p50: at(0.5), p99: at(0.99), max: Math.round(sorted.at(-1)) })
+  process.send({
+    type: 'latency',
+    samples: sorted.length,
+    p50: at(0.5),
+    p99: at(0.99),
+    max: Math.round(sorted.at(-1)),
+  })
 }
 
 function pause(ms) {

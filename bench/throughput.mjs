@@ -41,7 +41,15 @@ try {
   clients[0].send({ type: 'latency', seconds: options.seconds })
   const [latency] = await answers([clients[0]], 'latency')
   for (const client of clients) client.send({ type: 'end' })
-  const report = { members, senders, ...options, receivers: floods, daemons, latency, fairness: fairness(floods[0]) }
+  const report = {
+    members,
+    senders,
+    ...options,
+    receivers: floods,
+    daemons,
+    latency,
+    fairness: fairness(floods[0]),
+  }
   if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
   else print(report)
 } finally {
@@ -66,7 +74,9 @@ function answers(clients, type) {
 }
 
 function cpuOf(name) {
-  const fields = readFileSync(`/proc/${lab.daemon(name).pid}/stat`, 'utf8').split(') ')[1].split(' ')
+  const fields = readFileSync(`/proc/${lab.daemon(name).pid}/stat`, 'utf8')
+    .split(') ')[1]
+    .split(' ')
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
@@ -85,14 +95,24 @@ function fairness(flood) {
   return counts.length < 2 ? 1 : Math.min(...counts) / Math.max(...counts)
 }
 
+function line(text) {
+  process.stdout.write(`${text}\n`)
+}
+
 function print(report) {
   const { receivers, daemons, latency } = report
-  const line = text => process.stdout.write(`${text}\n`)
-  line(`${report.members} daemons, ${report.senders} of ${report.members} clients send ${report.bytes} B, agreed, ${report.seconds} s`)
+  line(
+    `${report.members} daemons, ${report.senders} of ${report.members} clients send ${report.bytes} B, agreed, ${report.seconds} s`,
+  )
   for (const { name, rate, megabytes, gaps, cpu, memoryMB } of receivers) {
-    line(`  ${name}: ${rate.toLocaleString('en')} msg/s  ${megabytes} MB/s  gaps ${gaps}  client cpu ${cpu}  ${memoryMB} MB`)
+    line(
+      `  ${name}: ${rate.toLocaleString('en')} msg/s  ${megabytes} MB/s  gaps ${gaps}  client cpu ${cpu}  ${memoryMB} MB`,
+    )
   }
-  for (const { name, cpuSeconds, memoryMB } of daemons) line(`  daemon ${name}: cpu ${cpuSeconds} s  peak ${memoryMB} MB`)
+  for (const { name, cpuSeconds, memoryMB } of daemons)
+    line(`  daemon ${name}: cpu ${cpuSeconds} s  peak ${memoryMB} MB`)
   line(`  slowest sender / fastest: ${(report.fairness * 100).toFixed(0)} %`)
-  line(`  latency at 1000/s, own delivery: p50 ${latency.p50} µs  p99 ${latency.p99} µs  (${latency.samples} samples)`)
+  line(
+    `  latency at 1000/s, own delivery: p50 ${latency.p50} µs  p99 ${latency.p99} µs  (${latency.samples} samples)`,
+  )
 }

@@ -263,7 +263,9 @@ describe('imports', () => {
   it('name files with their ending', () => {
     const wrong = sources.flatMap(({ path, imports }) =>
       imports
-        .filter(({ target }) => /^(src|test|bench|examples)\//.test(target) && !/\.(ts|mjs|json)$/.test(target))
+        .filter(
+          ({ target }) => /^(src|test|bench|examples)\//.test(target) && !/\.(ts|mjs|json)$/.test(target),
+        )
         .map(({ target }) => `${path} imports ${target}`),
     )
     expect(wrong).toEqual([])

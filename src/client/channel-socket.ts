@@ -10,11 +10,15 @@ import { parseAddress } from './address.ts'
 import type { Channel } from './channel.ts'
 import { ignoreClose, ignoreData, ignoreDrain } from './channel.ts'
 
+/** How long the other end has to read what was said last, and to close. */
+const LINGER_MS = 15_000
+
 class SocketChannel implements Channel {
   onData: (chunk: Uint8Array) => void = ignoreData
   onDrain: () => void = ignoreDrain
   onClose: (error: Error | null) => void = ignoreClose
   closed = false
+  private closing = false
   private readonly socket: net.Socket
   private error: Error | null = null
   private readonly written: () => void
@@ -25,7 +29,9 @@ class SocketChannel implements Channel {
       if (!this.closed) this.onDrain()
     }
     socket.pause()
-    socket.on('data', chunk => this.onData(chunk as Uint8Array))
+    socket.on('data', chunk => {
+      if (!this.closing) this.onData(chunk as Uint8Array)
+    })
     socket.on('error', error => {
       this.error ??= error
     })
@@ -50,15 +56,26 @@ class SocketChannel implements Channel {
   }
 
   pause(): void {
-    this.socket.pause()
+    if (!this.closing) this.socket.pause()
   }
 
   resume(): void {
     this.socket.resume()
   }
 
+  /**
+   * Says that nothing follows, and reads on, into nothing, until the other end closes too. Whoever closes at once, or leaves
+   * something unread, resets the connection under the other end's writes, and takes from it what it has not read yet.
+   */
   close(): void {
-    this.socket.destroySoon()
+    const { socket } = this
+    if (this.closed || this.closing) return
+    this.closing = true
+    socket.end()
+    socket.resume()
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    timer.unref()
+    socket.once('close', () => clearTimeout(timer))
   }
 
   abort(): void {

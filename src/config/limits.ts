@@ -72,7 +72,7 @@ export const limitTable: { readonly [Name in LimitName]: Quantity } = {
     minimum: 64 * KiB,
     maximum: 4096 * MiB,
     unit: 'bytes',
-    help: 'What may wait for the window; beyond it the daemon stops reading from its clients.',
+    help: 'What may wait for the window before it counts as a limit that was hit. Clients are bounded each by clientIntakeBytes.',
   },
   maxMembers: {
     default: coreLimits.maxMembers,

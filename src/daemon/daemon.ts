@@ -11,10 +11,15 @@ import { createNode, type Node } from '../node/node.ts'
  * @throws what kept it from starting, in words: an address in use, a directory that cannot be written.
  */
 export async function runDaemon(config: Config): Promise<void> {
-  const log = pino({ level: config.log.level, base: { name: config.name } }, pino.destination({ fd: 2, sync: true }))
+  const log = pino(
+    { level: config.log.level, base: { name: config.name } },
+    pino.destination({ fd: 2, sync: true }),
+  )
   const node = await createNode({ config })
   follow(node, log)
-  const addresses = node.describeCells().map(({ name, endpoints }) => `${name}: ${endpoints.join(' ') || 'none'}`)
+  const addresses = node
+    .describeCells()
+    .map(({ name, endpoints }) => `${name}: ${endpoints.join(' ') || 'none'}`)
   log.info({ id: node.id, cluster: config.cluster }, `started; clients connect to ${addresses.join('; ')}`)
   const signal = await ended()
   log.info(`${signal}: leaving; once more ends at once`)

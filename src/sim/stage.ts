@@ -74,6 +74,8 @@ export function playScenario(source: string, parts: Parts, seed = 1): Played {
   if (!world.aborted) {
     stage.settle()
     waitForQuiet(world, world.now + PATIENCE_MS)
+    stage.askAll()
+    waitForQuiet(world, world.now + PATIENCE_MS)
     judge(world, true)
   }
   return { world, violations: world.recorder.violations }
@@ -320,6 +322,16 @@ class Stage {
         break
       }
       default:
+    }
+  }
+
+  /** In the end everyone asks what became of what it has received: all answers must agree. */
+  askAll(): void {
+    for (const client of this.clients.values()) {
+      if (client.state !== 'open') continue
+      const { daemon } = client
+      for (const { place, group, m, position } of client.seen)
+        daemon.enqueue(() => daemon.fateRequested(client, place, group, m, position))
     }
   }
 

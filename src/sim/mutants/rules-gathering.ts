@@ -187,6 +187,6 @@ export const gatheringRules: readonly Mutant[] = [
         '',
       ),
     ],
-    scenarios: ['restart-at-once'],
+    scenarios: ['restarted-is-another'],
   },
 ]

@@ -20,26 +20,32 @@ export const groupRules: readonly Mutant[] = [
   {
     name: 'exchange-by-order',
     chapter: 'groups',
-    rule: 'The exchange is complete as a function of the delivered sequence.',
-    mutation: 'a daemon’s own part of it counts as soon as it is made, before it is delivered',
+    rule: 'The exchange consists of ordered messages, and is complete as a function of the delivered sequence.',
+    mutation: 'each part of it counts as soon as it arrives',
     patches: [
       patch(
-        'groups/groups.js',
-        '#exchangeMessage(sender, place, head) {',
-        '#exchangeMessage(sender, place, head, early = false) { if (sender === this.self && !early) return;',
+        'core/cell.js',
+        'state.announcer.frameReceived(bytesOf(frame));',
+        "state.announcer.frameReceived(bytesOf(frame)); state.events.push({ type: 'arrived', sender: members[frame.rank], frame });",
+      ),
+      patch(
+        'core/traffic.js',
+        "state.sendToMembers('data', frame); state.announcer.sent(frame.facts);",
+        "state.sendToMembers('data', frame); state.announcer.sent(frame.facts); state.events.push({ type: 'arrived', sender: state.self, frame });",
       ),
       patch(
         'groups/groups.js',
-        'remembered.length); this.#submit(head, [], bytes, false, true);',
-        'remembered.length); this.#submit(head, [], bytes, false, true); this.#exchangeMessage(this.self, this.#place, head, true);',
+        "switch (event.type) { case 'deliver':",
+        `switch (event.type) {
+          case 'arrived':
+            for (const { head } of event.frame.segments) {
+              if (head?.kind === 'digest' || head?.kind === 'groupState') this.#exchangeMessage(event.sender, this.#place, head);
+            }
+            return;
+          case 'deliver':`,
       ),
-      patch(
-        'groups/groups.js',
-        'for (const { head, bytes } of parts) this.#submit(head, [], bytes, false, true);',
-        'for (const { head, bytes } of parts) { this.#submit(head, [], bytes, false, true); this.#exchangeMessage(this.self, this.#place, head, true); }',
-      ),
+      patch('groups/groups.js', 'return this.#exchangeMessage(sender, place, head);', 'return;'),
     ],
-    scenarios: ['exchange-cut-short'],
   },
   {
     name: 'exchange-of-this-configuration',
@@ -51,7 +57,6 @@ export const groupRules: readonly Mutant[] = [
       patch('groups/groups.js', 'this.#submissions = this.#submissions.filter(({ urgent }) => !urgent);', ''),
       patch('groups/groups.js', 'if (head.configuration !== current.configuration.id.key) return;', ''),
     ],
-    scenarios: ['exchange-cut-short'],
   },
   {
     name: 'along-chain',
@@ -88,6 +93,7 @@ export const groupRules: readonly Mutant[] = [
         'sameHistory(own, theirs)',
       ),
     ],
+    scenarios: ['two-histories'],
   },
   {
     name: 'versions',
@@ -193,6 +199,7 @@ export const groupRules: readonly Mutant[] = [
       ),
       patch('groups/consumption.js', '#horizon = 0;', '#horizon = Number.POSITIVE_INFINITY;'),
     ],
+    scenarios: ['consumed-too-early'],
   },
   {
     name: 'closing-holds-consumed',
@@ -219,6 +226,7 @@ export const groupRules: readonly Mutant[] = [
         '',
       ),
     ],
+    scenarios: ['gap-after-disconnect'],
   },
   {
     name: 'older-acknowledged-first',
@@ -246,6 +254,7 @@ export const groupRules: readonly Mutant[] = [
       ),
       patch('core/recover.js', 'stream.consumed = Math.max(stream.consumed, wanted.consumed);', ''),
     ],
+    scenarios: ['acknowledged-and-lost'],
   },
   {
     name: 'plan-tells-consumed-of-all',
@@ -264,5 +273,6 @@ export const groupRules: readonly Mutant[] = [
         '',
       ),
     ],
+    scenarios: ['acknowledged-and-lost'],
   },
 ]
