@@ -231,13 +231,16 @@ const head: fc.Arbitrary<SegmentHead> = fc.oneof(
     last: fc.boolean(),
   }),
 )
-const segmentOf: fc.Arbitrary<Segment> = fc.record({
-  safe: fc.boolean(),
-  more: fc.boolean(),
-  head: fc.option(head),
-  bytes: u32,
-  body: fc.array(fc.uint8Array({ maxLength: 12 }), { maxLength: 3 }),
-})
+const segmentOf: fc.Arbitrary<Segment> = fc
+  .record({
+    safe: fc.boolean(),
+    more: fc.boolean(),
+    head: fc.option(head),
+    bytes: u32,
+    body: fc.array(fc.uint8Array({ maxLength: 12 }), { maxLength: 3 }),
+  })
+  // What windows count is never less than the payload.
+  .map(segment => ({ ...segment, bytes: Math.max(segment.bytes, lengthOf(segment.body)) }))
 const row: fc.Arbitrary<Row> = fc
   .record({ member, version: count, hears: members(0) })
   .map(value => ({ ...value, hears: value.hears.filter(other => other !== value.member) }))
@@ -328,6 +331,10 @@ export const anyFrame: fc.Arbitrary<Frame> = fc.oneof(
   }),
   fc.record({ kind: fc.constantFrom('recovered' as const, 'install' as const), configuration: id }),
 )
+
+function lengthOf(body: readonly Uint8Array[]): number {
+  return body.reduce((sum, slice) => sum + slice.length, 0)
+}
 
 /** One piece of bytes. */
 export function joined(slices: readonly Uint8Array[]): Uint8Array {

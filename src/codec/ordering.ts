@@ -57,6 +57,10 @@ export function readData(
     if (length > payload.remaining) {
       throw new CodecError('length', `segment ${i} has ${length} bytes, ${payload.remaining} are left`, at)
     }
+    // Windows count `bytes`: a payload larger than that would pass them by.
+    if (length > bytes) {
+      throw new CodecError('value', `segment ${i} counts ${bytes} bytes and has ${length}`, at)
+    }
     segments.push({ safe, more, head, bytes, body: payload.take(length) })
   }
   if (payload.remaining > 0) {

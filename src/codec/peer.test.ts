@@ -31,6 +31,16 @@ function failure(decode: () => unknown): CodecError {
   throw new Error('decoded what it must refuse')
 }
 
+test('a segment that counts less than its payload would pass windows by: it is refused', () => {
+  const { data } = FIXED_FRAMES
+  if (data?.kind !== 'data') throw new Error('the fixed data frame is one')
+  const segments = data.segments.map(segment => ({ ...segment, bytes: 0, body: [new Uint8Array(9)] }))
+  const encoded = encoderOf().encode({ ...data, segments })
+  const error = failure(() => decoderOf().decode(encoded))
+  expect(error.code).toBe('value')
+  expect(error.message).toMatch(/counts 0 bytes and has 9/)
+})
+
 describe('round trip', () => {
   for (const [name, frame] of Object.entries(FIXED_FRAMES)) {
     test(name, () => {

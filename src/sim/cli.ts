@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os'
 import { type Command, InvalidArgumentError } from 'commander'
 import { formatColumns } from './columns.ts'
 import { shortScenario } from './preset.ts'
+import { huntMutants } from './mutants/command.ts'
 import { production } from './production.ts'
 import { formatFailure, formatSummary } from './report.ts'
 import { run, type RunResult } from './run.ts'
@@ -25,6 +26,9 @@ interface SimFlags {
   readonly failFast?: boolean
   readonly invariants: number
   readonly trace?: string
+  readonly mutants?: boolean
+  readonly only?: string
+  readonly markdown?: string
 }
 
 const help = `
@@ -33,6 +37,7 @@ Examples:
   $ anasazi sim --seed 42 --full            the full-size run of that seed
   $ anasazi sim --seeds 1-1000              a thousand full-size runs and a summary
   $ anasazi sim --scenario FILE             a directed scenario
+  $ anasazi sim --mutants                   takes one rule out at a time: does anything notice?
 
 Exit code: 0 if every check holds, 1 if not, 2 for a command that cannot be understood.`
 
@@ -50,13 +55,18 @@ export function registerSim(program: Command): void {
     .option('--fail-fast', 'with --seeds: stop at the first failure')
     .option('--invariants <n>', 'check internal invariants every n turns', positive, 1)
     .option('--trace <dir>', 'write cell.ndjson and clients.ndjson, for `anasazi verify`')
+    .option('--mutants', 'look for missing rules: in a checkout; with --seeds, up to its last seed')
+    .option('--only <names>', 'with --mutants: these only, by name or beginning of a name')
+    .option('--markdown <file>', 'with --mutants: write the table there')
     .addHelpText('after', help)
     .action(async (flags: SimFlags, command: Command) => {
-      if (flags.seeds !== undefined) process.exitCode = await manySeeds(flags, flags.seeds)
+      if (flags.mutants === true)
+        process.exitCode = await huntMutants({ ...flags, seeds: flags.seeds?.[1] })
+      else if (flags.seeds !== undefined) process.exitCode = await manySeeds(flags, flags.seeds)
       else if (flags.scenario !== undefined) process.exitCode = scenario(flags, flags.scenario)
       else if (flags.seed !== undefined)
         process.exitCode = flags.full === true ? fullSeed(flags, flags.seed) : shortSeed(flags, flags.seed)
-      else command.error('error: one of --seed, --seeds and --scenario is needed', { exitCode: 2 })
+      else command.error('error: one of --seed, --seeds, --scenario and --mutants is needed', { exitCode: 2 })
     })
 }
 

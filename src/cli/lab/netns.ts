@@ -57,11 +57,6 @@ export class Network {
     this.nft(to, `add rule inet lab input ip saddr ${this.address(from)} drop`)
   }
 
-  /** Every TCP connection between hosts on which anything arrives at `host` is reset, until `heal`. */
-  reset(host: string): void {
-    this.nft(host, 'add rule inet lab input iif eth0 meta l4proto tcp reject with tcp reset')
-  }
-
   /** As it was at the beginning. */
   heal(): void {
     for (const host of this.hosts) {

@@ -62,10 +62,6 @@ export class Program {
     return stdin
   }
 
-  get running(): boolean {
-    return !this.over
-  }
-
   signal(signal: NodeJS.Signals): void {
     this.process.kill(signal)
   }
@@ -76,10 +72,6 @@ export class Program {
       if (this.over) throw new Error(`the program ended: ${this.errors}`)
       await new Promise<void>(resolve => this.waiting.add(resolve))
     }
-  }
-
-  untilOutput(text: string): Promise<void> {
-    return this.until(() => this.output.includes(text))
   }
 
   untilError(text: string): Promise<void> {

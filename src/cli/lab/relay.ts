@@ -10,8 +10,6 @@ interface Pair {
 export class Relay {
   /** Where it listens, `host:port`. */
   readonly address: string
-  /** Connections relayed so far. */
-  connections = 0
   private readonly server: net.Server
   private readonly pairs: Set<Pair>
 
@@ -20,7 +18,6 @@ export class Relay {
     this.address = `127.0.0.1:${port}`
     this.server = server
     this.pairs = pairs
-    server.on('connection', () => this.connections++)
   }
 
   /** Listens on loopback for whoever wants to reach `target`, `host:port`. */

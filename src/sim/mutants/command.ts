@@ -10,7 +10,7 @@ export interface MutantFlags {
   /** Names or beginnings of names, separated by commas. */
   readonly only?: string
   /** Seeds 1 … this. */
-  readonly seeds?: number
+  readonly seeds?: number | undefined
   /** Processes at a time; at most 2. */
   readonly jobs?: number
   readonly json?: boolean
