@@ -60,8 +60,7 @@ export function registerSim(program: Command): void {
     .option('--markdown <file>', 'with --mutants: write the table there')
     .addHelpText('after', help)
     .action(async (flags: SimFlags, command: Command) => {
-      if (flags.mutants === true)
-        process.exitCode = await huntMutants({ ...flags, seeds: flags.seeds?.[1] })
+      if (flags.mutants === true) process.exitCode = await huntMutants({ ...flags, seeds: flags.seeds?.[1] })
       else if (flags.seeds !== undefined) process.exitCode = await manySeeds(flags, flags.seeds)
       else if (flags.scenario !== undefined) process.exitCode = scenario(flags, flags.scenario)
       else if (flags.seed !== undefined)

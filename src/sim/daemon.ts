@@ -2,6 +2,7 @@
 
 import type { CellApi, CellEvent } from '../core/api.ts'
 import type { Frame } from '../core/frames.ts'
+import { defaultLimits } from '../core/state.ts'
 import type { Place } from '../core/types.ts'
 import type { GroupEvent, MessagesHead, SegmentHead } from '../groups/types.ts'
 import type { Random } from '../lib/prng.ts'
@@ -203,9 +204,23 @@ export class Daemon {
     const { every } = this.world.invariants
     this.turns++
     if (this.turns % every === 0) this.cell.invariants()
+    this.judgeWindow()
     if (this.turns % (every * 4) === 0) this.world.oracles.judgeRetention(this)
     // The directory is large and changes seldom.
     if (this.turns % (every * 16) === 0) this.groups.invariants()
+  }
+
+  /** What is in flight without credit is bounded: a window, and the frame that filled it. */
+  private judgeWindow(): void {
+    const { world, cell } = this
+    const { windowBytes, maxFrameBytes } = { ...defaultLimits, ...world.settings.limits }
+    const bytes = cell.load.windowBytes
+    if (bytes <= windowBytes + maxFrameBytes) return
+    world.recorder.violate(
+      'windows are bounded',
+      world.now,
+      `${this.member} has ${bytes} bytes in flight, with a window of ${windowBytes}`,
+    )
   }
 
   private guardAgainstSpinning(now: number): void {

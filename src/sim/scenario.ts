@@ -17,7 +17,7 @@
  *     client alice n1                 a session named alice at n1
  *     join alice orders, leave alice orders, send alice orders count=3 size=100 service=safe
  *     send alice @bob                 a private message
- *     close alice, die alice
+ *     close alice, die alice, lag alice 100ms (it does not read for so long)
  *     when n1 sends plan: kill n1     once, when n1 sends (or receives) a frame of that kind, or enters a phase (`when n1 enters recover`)
  *     wait stable                     until nothing changes any more
  *     expect view n1,n2               these and no others are in one configuration
@@ -73,6 +73,7 @@ export type Command =
       readonly service: 'fifo' | 'causal' | 'agreed' | 'safe'
     }
   | { readonly do: 'close' | 'die'; readonly client: string }
+  | { readonly do: 'lag'; readonly client: string; readonly ms: number }
   | { readonly do: 'wait'; readonly ms: number }
   | { readonly do: 'at'; readonly ms: number }
   | {
@@ -212,6 +213,8 @@ class Parser {
       case 'close':
       case 'die':
         return { do: verb, client: words[0] ?? this.fail('which client?') }
+      case 'lag':
+        return { do: verb, client: words[0] ?? this.fail('which client?'), ms: this.time(words[1] ?? '') }
       case 'when':
         return this.when(text)
       case 'wait':

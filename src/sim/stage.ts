@@ -158,6 +158,7 @@ class Stage {
       case 'send':
       case 'close':
       case 'die':
+      case 'lag':
         this.useClient(command)
         break
       case 'members':
@@ -305,6 +306,9 @@ class Stage {
         break
       case 'die':
         this.client(command.client).kill()
+        break
+      case 'lag':
+        this.client(command.client).lagUntil = this.world.now + command.ms
         break
       case 'send': {
         const target = command.to === null ? null : this.client(command.to)

@@ -62,6 +62,22 @@ export const gatheringRules: readonly Mutant[] = [
     scenarios: ['hole-in-the-stream'],
   },
   {
+    name: 'refusal',
+    chapter: 'gathering',
+    rule: 'Suspect whose kernel closed the connection and refused a new one: a killed process is known at once.',
+    mutation: 'its silence must tell',
+    patches: [patch('core/cell.js', 'this.state.peers.lose(member, reason, now);', '')],
+    scenarios: ['killed'],
+  },
+  {
+    name: 'gone-is-gone',
+    chapter: 'gathering',
+    rule: 'An incarnation that left or was replaced is never heard again.',
+    mutation: 'it is a stranger',
+    patches: [patch('core/peers.js', 'return this.gone.has(member);', 'return false;')],
+    implied: 'a stranger must answer a challenge, and who is gone does not',
+  },
+  {
     name: 'stall-drops-membership',
     chapter: 'gathering',
     rule: 'A member whose own loop stalled drops queued membership frames.',
@@ -127,6 +143,42 @@ export const gatheringRules: readonly Mutant[] = [
     scenarios: ['bridge-of-four'],
   },
   {
+    name: 'agree-before-form',
+    chapter: 'gathering',
+    rule: 'The coordinator forms once all members of the clique are gathering and want exactly it.',
+    mutation: 'it forms what it wants',
+    patches: [
+      patch(
+        'core/gather.js',
+        "return last?.phase === 'gather' && last.target === state.targetDigest;",
+        'return true;',
+      ),
+    ],
+    implied: 'a Form that somebody cannot accept is refused, and tried again: agreement spares such attempts',
+  },
+  {
+    name: 'busy-is-spared',
+    chapter: 'gathering',
+    rule: 'Who is in another attempt is not given up for not agreeing, for a bounded time.',
+    mutation: 'it is given up',
+    patches: [
+      patch(
+        'core/gather.js',
+        "return last?.phase === 'recover' && now < phase.targetAt + gatherMs + recoverMs * 3;",
+        'return false;',
+      ),
+    ],
+    scenarios: ['busy-is-spared'],
+  },
+  {
+    name: 'settle',
+    chapter: 'gathering',
+    rule: 'Joins are collected before a configuration is formed.',
+    mutation: 'the first one that agrees is taken in at once',
+    patches: [patch('core/gather.js', '? 0 : timeouts.settleMs;', '? 0 : 0;')],
+    scenarios: ['booting-together'],
+  },
+  {
     name: 'patience',
     chapter: 'gathering',
     rule: 'Leaving out somebody whom a member of the clique hears wants patience: others may be about to suspect the same member.',
@@ -174,6 +226,20 @@ export const gatheringRules: readonly Mutant[] = [
       ),
     ],
     scenarios: ['replayed-heartbeats'],
+  },
+  {
+    name: 'leave-when-stable',
+    chapter: 'gathering',
+    rule: 'Who leaves first sees what it accepted stable.',
+    mutation: 'it leaves at once',
+    patches: [
+      patch(
+        'core/cell.js',
+        'if (!settled && now < state.leavingSince + state.timeouts.suspectAfterMs) return;',
+        '',
+      ),
+    ],
+    scenarios: ['leaving-with-work'],
   },
   {
     name: 'new-incarnation',

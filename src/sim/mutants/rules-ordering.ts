@@ -83,6 +83,35 @@ export const orderingRules: readonly Mutant[] = [
     ],
   },
   {
+    name: 'facts-only-grow',
+    chapter: 'ordering',
+    rule: 'Facts only grow: a receiver keeps the maximum of what it hears.',
+    mutation: 'the clock heard last counts',
+    patches: [
+      patch(
+        'core/stream.js',
+        'if (seq <= this.contiguous && clock > this.counted.clock)',
+        'if (seq <= this.contiguous)',
+      ),
+      deliveredInvariant,
+    ],
+  },
+  {
+    name: 'no-frame-below-a-promise',
+    chapter: 'ordering',
+    rule: 'A frame whose ts is not above its predecessor’s and above the clock that counts is not let in.',
+    mutation: 'it is',
+    patches: [
+      patch(
+        'core/stream.js',
+        'if (frame.ts <= this.lastTs || frame.ts <= this.counted.clock) {',
+        'if (false) {',
+      ),
+    ],
+    implied:
+      'only a member that breaks its word makes such a frame, and none here does; `src/core/stream.test.ts` makes one',
+  },
+  {
     name: 'agreed-up-to-received',
     chapter: 'ordering',
     rule: 'Agreed delivery of everything with ts ≤ my own received, the minimum of the clocks that count.',
@@ -195,6 +224,20 @@ export const orderingRules: readonly Mutant[] = [
     scenarios: ['idle-for-long'],
   },
   {
+    name: 'horizon-in-frames',
+    chapter: 'ordering',
+    rule: 'How far the silent promise ahead follows from the rate of frames.',
+    mutation: 'from the rate at which timestamps grow',
+    patches: [
+      patch(
+        'core/cell.js',
+        'state.announcer.frameReceived(bytesOf(frame));',
+        'state.announcer.frameReceived(bytesOf(frame)); state.announcer.frames += frame.ts - (state.announcer.lastTs ?? frame.ts); state.announcer.lastTs = frame.ts;',
+      ),
+    ],
+    scenarios: ['alternating-talkers'],
+  },
+  {
     name: 'voice-for-safe',
     chapter: 'ordering',
     rule: 'Announce when received passes a safe message.',
@@ -274,6 +317,76 @@ export const orderingRules: readonly Mutant[] = [
     mutation: 'the sender goes on with the next fragment',
     patches: [patch('core/install.js', 'state.submissions.restart();', '')],
     scenarios: ['fragments'],
+  },
+  {
+    name: 'window-closes',
+    chapter: 'ordering',
+    rule: 'A member makes no new frames while a window of its own is in flight without credit.',
+    mutation: 'it does',
+    patches: [
+      patch(
+        'core/traffic.js',
+        'const full = state.ordering.window.bytes >= state.limits.windowBytes;',
+        'const full = false;',
+      ),
+    ],
+    scenarios: ['full-window'],
+  },
+  {
+    name: 'credit-apart',
+    chapter: 'ordering',
+    rule: '`credit` is the only fact that lagging clients may hold back.',
+    mutation: 'they hold back `received` too',
+    patches: [
+      patch(
+        'core/ordering.js',
+        'clock: this.announced, seq: own.contiguous, received,',
+        'clock: this.announced, seq: own.contiguous, received: Math.min(received, this.heldCredit ?? received),',
+      ),
+    ],
+    scenarios: ['reader-lags'],
+  },
+  {
+    name: 'nak-standing-gap',
+    chapter: 'ordering',
+    rule: 'A gap is asked for only when it has stood still for a moment.',
+    mutation: 'at once',
+    patches: [
+      patch(
+        'core/repair.js',
+        'return stream.overtaken ? this.timeouts.acknowledgeMs : this.timeouts.acknowledgeMs * 4;',
+        'return 0.1;',
+      ),
+    ],
+    implied: 'asking too early costs frames, and delivers nothing else',
+  },
+  {
+    name: 'repair-budget',
+    chapter: 'ordering',
+    rule: 'Retransmissions are limited to a quarter of a window a turn.',
+    mutation: 'all that is asked for is sent at once',
+    patches: [
+      patch(
+        'core/repair.js',
+        'let budget = this.limits.windowBytes / 4;',
+        'let budget = Number.POSITIVE_INFINITY;',
+      ),
+    ],
+    implied: 'a bound on bursts, not on what is delivered; what is owed at all is bounded by `owe`',
+  },
+  {
+    name: 'bounded-lookahead',
+    chapter: 'ordering',
+    rule: 'Frames more than 65,536 ahead of a gap are not kept.',
+    mutation: 'all are kept',
+    patches: [
+      patch(
+        'core/stream.js',
+        'seq <= this.contiguous || seq > this.contiguous + maxFramesAhead',
+        'seq <= this.contiguous',
+      ),
+    ],
+    implied: 'members that keep to their windows never are so far ahead; `src/core/stream.test.ts` is',
   },
   {
     name: 'windows-open',
