@@ -125,6 +125,33 @@ describe('network', () => {
     expect(b.network.dropRules).toEqual([])
   })
 
+  test('a rule that holds keeps what it takes until it is released, in order', () => {
+    const b = bench()
+    const rule = { kind: 'facts', from: 0, to: null, probability: 1 } as const
+    b.network.dropRules.push({ ...rule, remaining: 2, hold: true })
+    for (const value of upTo(3)) b.send(0, 1, value)
+    b.scheduler.runUntil(100)
+    expect(values(b)).toEqual([2])
+    b.network.dropRules.push({ ...rule, remaining: 100, hold: true })
+    b.send(0, 1, 3)
+    b.network.releaseHeld()
+    b.send(0, 1, 4)
+    b.scheduler.runUntil(200)
+    expect(values(b)).toEqual([2, 0, 1, 3, 4])
+    expect(b.network.dropRules).toEqual([])
+  })
+
+  test('rules end where they are told to', () => {
+    const b = bench()
+    b.network.dropRules.push({ kind: 'facts', from: 0, to: null, remaining: 100, probability: 1 })
+    b.network.dropRules.push({ kind: 'plan', from: null, to: null, remaining: 100, probability: 1 })
+    b.network.undrop(({ kind }) => kind === 'facts')
+    b.send(0, 1, 1)
+    b.scheduler.runUntil(100)
+    expect(values(b)).toEqual([1])
+    expect(b.network.dropRules.map(({ kind }) => kind)).toEqual(['plan'])
+  })
+
   test('lanes do not wait for one another', () => {
     const b = bench({ baseMs: 1, jitterMs: 0 })
     b.network.setLink(0, 1, { ...calmLink, baseMs: 50, jitterMs: 0 })

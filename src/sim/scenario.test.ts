@@ -65,6 +65,17 @@ describe('parsing a scenario', () => {
     ])
   })
 
+  test('what is held back, and clients that do not read', () => {
+    expect(commands('hold kind=plan from=n1')).toEqual([
+      { do: 'hold', kind: 'plan', from: 0, to: null, count: 1 },
+    ])
+    expect(commands('undrop')).toMatchObject([{ do: 'undrop', kind: '*', from: null, to: null }])
+    expect(commands('undrop kind=plan to=n2')).toMatchObject([{ do: 'undrop', kind: 'plan', to: 1 }])
+    expect(commands('wait 5ms release')).toEqual([{ do: 'wait', ms: 5 }, { do: 'release' }])
+    expect(commands('mend n1 > n2')).toMatchObject([{ do: 'mend', pairs: [[0, 1]] }])
+    expect(commands('lag alice 100ms')).toEqual([{ do: 'lag', client: 'alice', ms: 100 }])
+  })
+
   test('comments and blank lines count as lines, and nothing else', () => {
     expect(parseScenario('# a\n\nmembers 2\n  # b\nheal # c\n').map(step => step.line)).toEqual([3, 5])
   })

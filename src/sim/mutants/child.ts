@@ -32,9 +32,10 @@ function tell(line: ChildLine): void {
   process.stdout.write(`${JSON.stringify(line)}\n`)
 }
 
-/** A broken promise says most, then a scenario's own expectation, then an assertion inside. */
+/** A broken promise to the outside says most, then what an oracle saw inside, a scenario's expectation, an assertion. */
 function weight({ property }: Violation): number {
-  return property === 'no exception' ? 2 : property === 'scenario' ? 1 : 0
+  if (/^(EVS|Groups|Fates) /.test(property)) return 0
+  return property === 'no exception' ? 3 : property === 'scenario' ? 2 : 1
 }
 
 function strongest(violations: readonly Violation[]): Violation | null {
