@@ -33,7 +33,7 @@ async function mainLoop() {
     frame++
     node.step()
     // I/O happens here, between the frames. A program that only waits would sleep until `node.nextDeadline` or a wake.
-    await sleep(frameMs - (performance.now() - began))
+    await sleep(Math.max(0, frameMs - (performance.now() - began)))
   }
 }
 
