@@ -159,7 +159,7 @@ export const limitTable: { readonly [Name in LimitName]: Quantity } = {
     help: 'Lost daemons whose last state is kept, so that it need not be sent if they come back unchanged.',
   },
   clientQueueBytes: {
-    default: 8 * MiB,
+    default: 2 * MiB,
     minimum: 64 * KiB,
     maximum: 1024 * MiB,
     unit: 'bytes',

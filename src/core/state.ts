@@ -29,7 +29,7 @@ export const defaultTimeouts: CellTimeouts = {
 export const defaultLimits: CellLimits = {
   maxFrameBytes: 256 * 1024,
   maxFrameSegments: 4096,
-  windowBytes: 8 * 1024 * 1024,
+  windowBytes: 2 * 1024 * 1024,
   queueBytes: 4 * 1024 * 1024,
   maxMembers: 64,
 }
