@@ -5,12 +5,29 @@ import type { Report } from './report.ts'
 
 export function checkViews(history: GroupHistory, report: Report): void {
   for (const view of history.views) {
+    if (history.options.drained) checkLast(history, view, report)
     const names = [...view.stays.keys()].slice(0, 1).map(index => history.sessions[index]!.name)
     const broken = (property: string, why: string): void =>
       report.add(property, `view ${view.id} of ${history.groups.name(view.group)} ${why}`, names)
     if (new Set(view.members).size !== view.members.length) broken('Groups view', 'lists a member twice')
     if (view.cause === 'network') checkOrigins(history, view, broken)
     else checkChange(view, broken)
+  }
+}
+
+/** A drained run ends in agreement: a session's last view of a group is also the last one of every member that lives. */
+function checkLast(history: GroupHistory, view: ViewRecord, report: Report): void {
+  const lastOf = (session: number): boolean =>
+    view.stays.get(session)?.ending === 'end' && history.alive(history.sessions[session]!)
+  const witness = [...view.stays.keys()].find(lastOf)
+  if (witness === undefined) return
+  for (const member of view.members) {
+    const session = history.sessions[member]!
+    if (lastOf(member) || !history.alive(session)) continue
+    if (session.lines.length === 0) continue
+    const p = history.sessions[witness]!.name
+    const what = `${p} ends in view ${view.id} of ${history.groups.name(view.group)}, but its member ${session.name}, who lives, does not`
+    report.add('Groups last view', what, [p, session.name])
   }
 }
 

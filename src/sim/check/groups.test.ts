@@ -172,6 +172,15 @@ describe('each property is noticed by name', () => {
       a: +1:>b
       b: join:g g/1[b] a1:g`,
     ],
+    [
+      'Groups last view',
+      'a run that ends in two views, each with the other’s reader',
+      `
+      a: join:g g/1[a b]
+      b: join:g g/1[a b] g/2[a b c]
+      c: join:g g/2[a b c]`,
+      { drained: true },
+    ],
     ['Groups self-discard', 'an own copy that was not wished', 'a: join:g g/1[a] +1-:g a1'],
     ['Groups self-delivery', 'an own message that never comes', 'a: join:g g/1[a] +1:g', { drained: true }],
     [

@@ -298,5 +298,6 @@ export const formingRules: readonly Mutant[] = [
     patches: [
       patch('core/plan.js', 'const { key } = report.state.old;', 'const key = report.state.old.epoch;'),
     ],
+    scenarios: ['cut-and-heal'],
   },
 ]

@@ -92,6 +92,11 @@ export const groupRules: readonly Mutant[] = [
         'sameHistory(own, theirs) && own.along.includes(other)',
         'sameHistory(own, theirs)',
       ),
+      patch(
+        'groups/merge.js',
+        "invariant((known?.version ?? 0) === version, 'one history makes one version', { daemon, version });",
+        '',
+      ),
     ],
     scenarios: ['two-histories'],
   },
