@@ -158,7 +158,8 @@ it('a node tells its status, and can be closed, while one of its cells is wedged
   onTestFinished(() => rm(directory, { recursive: true, force: true }))
   const [node] = (await threeNodes(directory)) as [Node]
   const session = await connect(`unix:${directory}/n1/main.sock`)
-  expect((await node.status()).cells['wan']?.phase).toBe('operational')
+  // It answers for itself, in whatever phase the three are that have just met.
+  expect(['operational', 'gather', 'recover']).toContain((await node.status()).cells['wan']?.phase)
   const since = stopwatch()
   wedge(node, 600_000)
   const { cells } = (await session.status('main')) as StatusDocument
