@@ -87,6 +87,7 @@ function firstSentence(detail: string): string {
   const line = detail.split('\n')[0] ?? ''
   return line
     .replace(/^.*?Error: /, '')
+    .replace(/: but only these were: .*$/, '')
     .replace(/: [[{"\d].*$/, '')
     .slice(0, 120)
 }
