@@ -74,7 +74,9 @@ const clientHello = encodeClientFrame({
 
 /** The first word of a daemon that is in the list of peers, and does not run. */
 function peerHello(lane: Lane, member: string): Uint8Array {
-  const { text, hash } = orderDigest({ cells: [{ name: 'main', groups: ['*'] }] })
+  const { text, hash } = orderDigest({
+    cells: [{ name: 'main', groups: ['*'], limits: { messageBytes: 16 * 1024 * 1024 } }],
+  })
   const hello: Hello = {
     lowestVersion: 1,
     highestVersion: 1,
@@ -283,8 +285,8 @@ it('a daemon with other rules of cells is refused in words, on both sides', asyn
     cell: name => `    groups: ${name === 'n1' ? "['*']" : "['orders.*', '*']"}`,
   })
   const [one, two] = await strangersToEachOther(lab)
-  expect(one).toMatch(/cell rules differ: only here nothing; only there .*orders\.\*.* -> main/)
-  expect(two).toMatch(/cell rules differ: only here .*orders\.\*.* -> main.*; only there nothing/)
+  expect(one).toMatch(/cells differ: only here nothing; only there .*orders\.\*.* -> main/)
+  expect(two).toMatch(/cells differ: only here .*orders\.\*.* -> main.*; only there nothing/)
 })
 
 it('a daemon that is not in the list, and one of a name that is taken, stay out', async () => {

@@ -120,6 +120,11 @@ const counters = [
   ['cell.loop.turns', 'turns', 'Turns of the loop that drives the cell.'],
   ['cell.loop.stalls', 'events', 'Turns that came too late for the timeouts to mean anything.'],
   ['cell.loop.stalledMs', 'ms', 'Time for which the loop stood still in these.'],
+  [
+    'cell.loop.cutShort',
+    'turns',
+    'Turns that left deliveries to local sessions for the next, so that peers were heard in between.',
+  ],
   ['cell.trace.lines', 'lines', 'Lines written to the trace.'],
   ['cell.trace.dropped', 'lines', 'Lines not written because the trace file could not take them.'],
 ] as const

@@ -312,7 +312,7 @@ export const anyFrame: fc.Arbitrary<Frame> = fc.oneof(
     kind: fc.constant('refuse' as const),
     configuration: id,
     epoch: count,
-    why: fc.constantFrom('epoch' as const, 'deaf' as const, 'failed' as const),
+    why: fc.constantFrom('epoch' as const, 'deaf' as const),
   }),
   members(1).chain(oldMembers =>
     fc.record({

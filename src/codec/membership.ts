@@ -26,7 +26,7 @@ import {
 import type { Reader } from './reader.ts'
 import type { Writer } from './writer.ts'
 
-const WHY: readonly RefuseFrame['why'][] = ['epoch', 'deaf', 'failed']
+const WHY: readonly RefuseFrame['why'][] = ['epoch', 'deaf']
 
 /** contiguous, two pairs, received, consumed: seven u64, and a flag. */
 const STREAM_STATE_BYTES = 57

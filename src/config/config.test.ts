@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { collide, formatAddress, parseAddress } from './address.ts'
@@ -72,8 +73,17 @@ describe('orderDigest', () => {
       "{ a: { listen: off, groups: [x], thread: dedicated }, main: { listen: h:9, groups: ['*'] } }",
     )
     expect(a).toEqual(b)
-    expect(a.text).toBe('anasazi order 1\n"x" -> a\n"*" -> main\n')
-    expect(a.hash).toBe(0x1bdbe24ba5473dd6n)
+    expect(a.text).toBe(
+      [
+        'anasazi order 1',
+        '"x" -> a',
+        'a: messages of 16777216 bytes at most',
+        '"*" -> main',
+        'main: messages of 16777216 bytes at most',
+        '',
+      ].join('\n'),
+    )
+    expect(a.hash).toBe(createHash('sha256').update(a.text).digest().readBigUInt64BE(0))
   })
 
   it('differs with a rule, a name or the order', () => {
@@ -83,6 +93,7 @@ describe('orderDigest', () => {
       "{ b: { listen: off, groups: [x] }, a: { listen: off, groups: ['*'] } }",
       "{ a: { listen: off, groups: ['?x', 'x?'] } }",
       "{ a: { listen: off, groups: ['x?', '?x'] } }",
+      "{ a: { listen: off, groups: ['x?', '?x'], limits: { messageBytes: 1000000 } } }",
     ]
     expect(new Set(texts.map(text => digest(text).hash)).size).toBe(texts.length)
   })

@@ -3,6 +3,11 @@
 import { createHash } from 'node:crypto'
 import type { CellRule } from '../lib/pattern.ts'
 
+/** What of a cell must be the same at all its members. */
+export interface CommonCell extends CellRule {
+  readonly limits: { readonly messageBytes: number }
+}
+
 export interface OrderDigest {
   /** Canonical text: one line a rule. Two daemons agree exactly if theirs are equal; for messages that say what differs. */
   readonly text: string
@@ -10,12 +15,16 @@ export interface OrderDigest {
   readonly hash: bigint
 }
 
-/** The digest of cells and group → cell rules; their order counts, because the first match decides. */
-export function orderDigest(config: { readonly cells: readonly CellRule[] }): OrderDigest {
+/**
+ * The digest of cells and group → cell rules; their order counts, because the first match decides. And of what a cell
+ * delivers to nobody because it is too large.
+ */
+export function orderDigest(config: { readonly cells: readonly CommonCell[] }): OrderDigest {
   const lines = ['anasazi order 1']
   for (const cell of config.cells) {
     for (const pattern of cell.groups) lines.push(`${JSON.stringify(pattern)} -> ${cell.name}`)
     if (cell.groups.length === 0) lines.push(`nothing -> ${cell.name}`)
+    lines.push(`${cell.name}: messages of ${cell.limits.messageBytes} bytes at most`)
   }
   const text = `${lines.join('\n')}\n`
   return { text, hash: createHash('sha256').update(text).digest().readBigUInt64BE(0) }

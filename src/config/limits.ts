@@ -18,8 +18,8 @@ export interface ClientLimits {
   readonly handshakes: number
 }
 
-/** All limits of a cell, of every layer. */
-export type NodeLimits = CellLimits & GroupLimits & ClientLimits
+/** All limits of a cell, of every layer. How large a segment may be follows from `messageBytes`. */
+export type NodeLimits = Omit<CellLimits, 'maxSegmentBytes'> & GroupLimits & ClientLimits
 export type LimitName = keyof NodeLimits
 export type TimeoutName = keyof CellTimeouts
 

@@ -15,6 +15,8 @@ export interface CellLimits {
   readonly maxFrameBytes: number
   /** Segments in one frame. */
   readonly maxFrameSegments: number
+  /** Bytes of a whole segment, over all its fragments: the same at all members, as a larger one is delivered to none. */
+  readonly maxSegmentBytes: number
   /** Bytes a member may have in flight that not everyone has given credit for. */
   readonly windowBytes: number
   /** Bytes that may wait for the window before `room` is 0. */

@@ -88,7 +88,7 @@ export interface RefuseFrame {
   readonly configuration: ConfigurationId
   /** Highest epoch the refusing member has accepted or seen: the next attempt must exceed it. */
   readonly epoch: number
-  readonly why: 'epoch' | 'deaf' | 'failed'
+  readonly why: 'epoch' | 'deaf'
 }
 
 /** A clock as a fact: "frames with ts ≤ clock have seq ≤ seq". */

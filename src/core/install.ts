@@ -24,7 +24,7 @@ export function install(state: CellState, plan: PlanFrame): void {
   if (state.submissions.fragmenting) state.cover('sender starts fragments again')
   state.submissions.restart()
   state.submissions.dropUrgent()
-  state.ordering = new Ordering(configuration, state.self)
+  state.ordering = new Ordering(configuration, state.self, state.limits.maxSegmentBytes)
   state.announcer = new Announcer(state.limits, state.timeouts)
   state.repair = new Repair(state.limits, state.timeouts)
   state.frozen = false

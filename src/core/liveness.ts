@@ -67,11 +67,17 @@ export function tellPeerChanges(state: CellState): void {
   }
 }
 
+/** A frame of somebody's asks for our heartbeat: now, but no faster than we gather, however often it asks. */
+export function tellSoon(state: CellState, now: number): void {
+  if (now >= state.heartbeatSentAt + state.timeouts.heartbeatMs / 4) state.heartbeatDue = true
+}
+
 export function heartbeatTurn(state: CellState, now: number): void {
   if (!state.heartbeatDue && now < state.heartbeatAt) return
   const { ordering, timeouts, phase } = state
   if (now >= state.heartbeatAt) state.announcer.measure(now)
   state.heartbeatDue = false
+  state.heartbeatSentAt = now
   // Membership is a conversation over a lossy wire: it is worth a few frames more while it lasts.
   state.heartbeatAt = now + (phase.name === 'operational' ? timeouts.heartbeatMs : timeouts.heartbeatMs / 4)
   if (phase.name === 'left') return

@@ -25,7 +25,8 @@ export function isClique(matrix: Matrix, members: readonly MemberId[]): boolean 
 export function digestMatrix(matrix: Matrix): number {
   let digest = 0
   for (const row of matrix.values()) {
-    digest = (digest + fnv1a(`${row.member}/${row.version}`)) >>> 0
+    // What a row says is part of it: of two that a liar gave the same version, both must be seen to differ.
+    digest = (digest + fnv1a(`${row.member}/${row.version}/${row.hears.join()}`)) >>> 0
   }
   return digest
 }

@@ -49,8 +49,15 @@ export class Ordering {
   /** Highest ts of a safe message held here. */
   highestSafe = 0
 
-  constructor(configuration: Configuration, self: MemberId) {
+  private readonly maxSegmentBytes: number
+
+  constructor(
+    configuration: Configuration,
+    self: MemberId,
+    maxSegmentBytes: number = Number.POSITIVE_INFINITY,
+  ) {
     this.configuration = configuration
+    this.maxSegmentBytes = maxSegmentBytes
     this.rank = configuration.members.indexOf(self)
     this.streams = configuration.members.map(() => new Stream())
     invariant(this.rank >= 0, 'we are in our own configuration', configuration.members)
@@ -185,15 +192,16 @@ export class Ordering {
     for (let index = stream.deliveredSegments; index < segments.length; index++) {
       const segment = segments[index] as Segment
       if (segment.more) {
-        stream.assembling.push(segment)
+        stream.assemble(segment, this.maxSegmentBytes)
       } else {
         if (segment.safe && frame.ts > safeUpTo) {
           stream.deliveredSegments = index
           return false
         }
-        const whole = joinFragments(stream.assembling, segment)
-        if (stream.assembling.length > 0) stream.assembling = []
+        const fragments = stream.takeFragments()
+        if (fragments === null) continue
         const sender = this.configuration.members[frame.rank] as MemberId
+        const whole = joinFragments(fragments, segment)
         emit({ sender, place: this.place(frame.ts, frame.rank, index), segment: whole })
       }
     }

@@ -27,6 +27,10 @@ export interface Peer {
 
 /** Peers kept at most: more than any cell has members; strangers beyond it replace strangers. */
 const maxPeers = 1024
+/** Rows kept at most, and members in one: what a member that invents others can make us think about. */
+const maxRows = 256
+/** A row is written anew with each peer that comes or goes: nobody does that so often between two heartbeats. */
+const longestLeap = 2 ** 20
 
 export interface Loss {
   readonly member: MemberId
@@ -95,7 +99,7 @@ export class Peers {
       return peer.nonce
     }
     peer.last = frame
-    this.mergeRows(frame.rows)
+    this.mergeRows(from, frame.rows)
     return null
   }
 
@@ -214,14 +218,28 @@ export class Peers {
     if (this.gone.size > 1024) for (const oldest of this.gone) return void this.gone.delete(oldest)
   }
 
-  private mergeRows(rows: readonly Row[]): void {
+  private mergeRows(from: MemberId, rows: readonly Row[]): void {
     let news = false
     for (const row of rows) {
-      if (row.member === this.self || row.version <= (this.matrix.get(row.member)?.version ?? 0)) continue
-      this.matrix.set(row.member, row)
-      news = true
+      const known = this.matrix.get(row.member)
+      if (row.hears.length > maxRows || row.version > (known?.version ?? 2 ** 52) + longestLeap) continue
+      if (row.member === this.self) news = this.contradict(row) || news
+      else if (row.version > (known?.version ?? 0)) {
+        if (known === undefined && row.member !== from && this.matrix.size >= maxRows) continue
+        this.matrix.set(row.member, row)
+        news = true
+      }
     }
     if (news) this.changed()
+  }
+
+  /** Nobody but us writes our row: whoever relays one that we did not write is told better. True if our row is new. */
+  private contradict(told: Row): boolean {
+    const { row } = this
+    if (told.version < row.version) return false
+    if (told.version === row.version && sameMembers(told.hears, row.hears)) return false
+    this.matrix.set(this.self, { ...row, version: told.version + 1 })
+    return true
   }
 
   private writeRow(): void {

@@ -17,6 +17,7 @@ import type {
   StreamState,
 } from './frames.ts'
 import { install } from './install.ts'
+import { tellSoon } from './liveness.ts'
 import { isClique } from './matrix.ts'
 import { becomeGather, becomeRecover } from './phases.ts'
 import { Disagreement, makePlan } from './plan.ts'
@@ -57,10 +58,10 @@ export function onForm(state: CellState, from: MemberId, frame: FormFrame, now: 
   const epoch = Math.max(state.ballot, state.ordering.configuration.id.epoch)
   if (configuration.epoch <= epoch) {
     state.cover('Form refused for its epoch')
-    refuse(state, from, configuration, 'epoch')
+    refuse(state, from, configuration, 'epoch', now)
   } else if (!members.every(member => state.peers.hears(member))) {
     state.cover('Form refused as deaf')
-    refuse(state, from, configuration, 'deaf')
+    refuse(state, from, configuration, 'deaf', now)
   } else {
     if (phase.name === 'recover' && phase.coordination !== null) state.cover('yield to lower coordinator')
     acceptForm(state, frame, now)
@@ -72,9 +73,10 @@ function refuse(
   to: MemberId,
   configuration: ConfigurationId,
   why: RefuseFrame['why'],
+  now: number,
 ): void {
   state.send([to], 'control', { kind: 'refuse', configuration, epoch: state.maxEpoch, why })
-  state.heartbeatDue = true // our row tells the coordinator what we hear
+  tellSoon(state, now) // our row tells the coordinator what we hear
 }
 
 export function onRefuse(state: CellState, from: MemberId, frame: RefuseFrame, now: number): void {
@@ -186,7 +188,7 @@ export function onRecovered(state: CellState, from: MemberId, frame: RecoveredFr
   const phase = attempt(state, frame.configuration)
   if (phase?.coordination == null || phase.plan === null || !phase.form.members.includes(from)) {
     // A member that lost its Install asks in this way; our heartbeat, of the new configuration, is the answer.
-    if (sameConfiguration(frame.configuration, state.ordering.configuration.id)) state.heartbeatDue = true
+    if (sameConfiguration(frame.configuration, state.ordering.configuration.id)) tellSoon(state, now)
     else state.cover('stale membership frame ignored')
     return
   }

@@ -29,6 +29,7 @@ export const defaultTimeouts: CellTimeouts = {
 export const defaultLimits: CellLimits = {
   maxFrameBytes: 256 * 1024,
   maxFrameSegments: 4096,
+  maxSegmentBytes: 32 * 1024 * 1024,
   windowBytes: 2 * 1024 * 1024,
   queueBytes: 4 * 1024 * 1024,
   maxMembers: 64,
@@ -98,6 +99,7 @@ export class CellState {
   targetDigest = 0
   targetVersion = -1
   heartbeatAt: number
+  heartbeatSentAt: number = Number.NEGATIVE_INFINITY
   /** A heartbeat is owed now, to everyone. */
   heartbeatDue = true
   /** Heartbeats carry rows until then. */
@@ -124,7 +126,7 @@ export class CellState {
     this.ballot = 1
     this.maxEpoch = 1
     this.target = configuration.members
-    this.ordering = new Ordering(configuration, options.self)
+    this.ordering = new Ordering(configuration, options.self, this.limits.maxSegmentBytes)
     this.announcer = new Announcer(this.limits, this.timeouts)
     this.repair = new Repair(this.limits, this.timeouts)
     this.heartbeatAt = now

@@ -6,6 +6,9 @@ import type { Facts, Segment } from './types.ts'
 /** Frames this far beyond the contiguous prefix are not kept: a bound on what a stream can make us hold. */
 export const maxFramesAhead = 65_536
 
+/** What a fragment counts for beyond its bytes. */
+const fragmentCost = 64
+
 /** Pairs kept that lie beyond the contiguous prefix. */
 const maxPairsWaiting = 16
 
@@ -38,6 +41,8 @@ export class Stream {
   heldBytes = 0
   /** Fragments handed up so far of a segment whose last one is still to come. */
   assembling: Segment[] = []
+  private assemblingBytes = 0
+  private oversize = false
   /** Frames `released + 1`… ; `frames[head]` is the first. */
   private frames: (DataFrame | undefined)[] = []
   private head = 0
@@ -97,6 +102,28 @@ export class Stream {
     // The oldest will count first, the newest say most; those in between are what a bound costs.
     if (this.waiting.length >= maxPairsWaiting) this.waiting.pop()
     this.waiting.push(this.newest)
+  }
+
+  /**
+   * Keeps a fragment. A segment that grows beyond `most` bytes, which no member that behaves sends, is dropped whole: by
+   * everyone, since all see the same fragments.
+   */
+  assemble(fragment: Segment, most: number): void {
+    // What keeping it costs counts too, or empty ones would be free.
+    this.assemblingBytes += fragment.bytes + fragmentCost
+    if (this.assemblingBytes > 2 * most) this.assembling = []
+    else this.assembling.push(fragment)
+    this.oversize = this.assemblingBytes > 2 * most
+  }
+
+  /** The fragments before the last one; null if the segment grew too large. */
+  takeFragments(): readonly Segment[] | null {
+    const { assembling, oversize } = this
+    if (this.assemblingBytes === 0) return assembling
+    this.assembling = []
+    this.assemblingBytes = 0
+    this.oversize = false
+    return oversize ? null : assembling
   }
 
   /** Lets go of the frames that everyone is known to hold. Returns how many. */

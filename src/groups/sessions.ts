@@ -117,12 +117,9 @@ export class LocalSessions {
       throw new GroupError('bad-message', `message ${firstSequence} follows message ${session.lastSequence}`)
     }
     const { messageBytes } = this.#limits
-    if (bytes - 4 * count > messageBytes) {
+    if (bytes - 4 > messageBytes) {
       const what = count === 1 ? 'a message' : `${count} messages packed together`
-      throw new GroupError(
-        'message-too-large',
-        `${what} of ${bytes - 4 * count} bytes: the limit is ${messageBytes}`,
-      )
+      throw new GroupError('message-too-large', `${what} of ${bytes - 4} bytes: the limit is ${messageBytes}`)
     }
     session.lastSequence = firstSequence + count - 1
   }

@@ -71,6 +71,7 @@ export const sometimesInSimulator = [
   'replayed frame',
   'link clogged',
   'inbox overflow',
+  'deliveries cut short',
   // A clock or a prefix that was learned in a failed attempt, and by that only, decided a later Plan.
   'failed attempt decides',
   'timestamp near its limit',

@@ -55,6 +55,15 @@ const gauges = {
 const gaugesEveryMs = 200
 /** Rounds of submit → evaluate → deliver in one step; what is left comes with the next, at once. */
 const maxRounds = 8
+/**
+ * What one step spends on what the cell has said (ms); the rest comes with the next, after the peers were heard. A pass
+ * of deliveries to hundreds of local sessions takes longer than a peer waits for a sign of life.
+ */
+const handlingMs = 25
+/** The same for what clients have sent: a burst of all of them at once is taken in parts. */
+const intakeMs = 10
+/** More than a segment has beyond the bytes of its messages. */
+const segmentOverhead = 1024
 /** Refusals that are kept. */
 const maxRefusals = 256
 
@@ -74,6 +83,9 @@ export class CellRuntime implements Steppable {
   private readonly refusals = new Map<string, string>()
   private gaugesAt = 0
   private unfinished = false
+  /** What the cell has said and the layers above have not dealt with yet, from `heard` on. */
+  private told: CellEvent[] = []
+  private heard = 0
   private windowFull = false
   private queueFull = false
   private lastStepAt: number
@@ -86,7 +98,8 @@ export class CellRuntime implements Steppable {
     const { self, config, counters } = options
     const { name, limits, timeouts } = config
     const now = options.now()
-    this.cell = new Cell({ self, seed: options.seed, limits, timeouts }, now)
+    const maxSegmentBytes = limits.messageBytes + segmentOverhead
+    this.cell = new Cell({ self, seed: options.seed, limits: { ...limits, maxSegmentBytes }, timeouts }, now)
     this.groups = new Groups({ self, limits })
     this.encoder = new FrameEncoder({ cell: name, self, crc32 })
     this.counts = new FrameCounts(counters, self)
@@ -128,10 +141,14 @@ export class CellRuntime implements Steppable {
       onFrame: (from, lane, frame) => this.receive(from, lane, frame, now),
       onPeer: event => this.peer(event, now),
     })
-    this.sessions.intake(now)
+    const intakeUntil = this.options.now() + intakeMs
+    const taken = this.sessions.intake(now, () => this.options.now() < intakeUntil)
     // A new configuration begins without a hold: it is said again as long as it lasts.
-    this.cell.holdCredit(this.sessions.tick(now))
-    this.pump(now)
+    const lagging = this.sessions.tick(now)
+    this.cell.holdCredit(lagging || this.behind)
+    const told = this.pump(now)
+    if (!taken) this.unfinished = true
+    if (!taken || !told) this.options.counters.count('cell.loop.cutShort')
     this.trace?.flush()
     this.sendOutbox()
     this.transport.flush()
@@ -150,7 +167,7 @@ export class CellRuntime implements Steppable {
     await this.until(() => this.sessions.sessionsLeft === 0, timeoutMs)
     this.cell.leave(this.options.now())
     this.loop.wake()
-    await this.until(() => this.cell.phase === 'left', timeoutMs)
+    await this.until(() => this.cell.phase === 'left' && !this.behind, timeoutMs)
   }
 
   async close(): Promise<void> {
@@ -210,20 +227,49 @@ export class CellRuntime implements Steppable {
     return this.refusals.get(name) ?? this.refusals.get(address) ?? null
   }
 
-  /** Submits, evaluates and delivers until nothing follows from it. */
-  private pump(now: number): void {
+  /**
+   * Submits, evaluates and delivers until nothing follows from it, or it is time to look at the peers again.
+   * @returns false if there was no time for all that the cell has said.
+   */
+  private pump(now: number): boolean {
+    const until = this.options.now() + handlingMs
     this.submit()
     this.unfinished = true
     for (let round = 0; round < maxRounds && this.unfinished; round++) {
       this.tellConsumed()
       const closedBefore = !this.groups.gateOpen
       this.cell.evaluate(now)
-      for (const event of this.cell.takeEvents()) this.handle(event)
+      if (!this.handleTold(until)) break
+      // Only now: before, the groups would open the gate of a configuration that they have not heard of.
       if (this.groups.gateOpen) this.cell.openGate()
       const opened = closedBefore && this.groups.gateOpen
       this.unfinished = this.submit() || opened
     }
     this.tellConsumed()
+    return !this.behind
+  }
+
+  /** True if the layers above have not heard all that the cell has said. */
+  private get behind(): boolean {
+    return this.told.length > 0
+  }
+
+  /** @returns false if there was no time for all of it. */
+  private handleTold(until: number): boolean {
+    const events = this.cell.takeEvents()
+    if (this.told.length === 0) this.told = events
+    else for (const event of events) this.told.push(event)
+    for (; this.heard < this.told.length; this.heard++) {
+      // At least one: slow is not stuck.
+      this.handle(this.told[this.heard] as CellEvent)
+      if (this.options.now() >= until && this.heard + 1 < this.told.length) {
+        this.heard++
+        return false
+      }
+    }
+    this.told = []
+    this.heard = 0
+    return true
   }
 
   private submit(): boolean {

@@ -56,7 +56,8 @@ export class Daemon {
   private readonly closing: Set<number> = new Set()
   private gateWasOpen = false
   private lagging = 0
-  private creditHeld = false
+  /** What the cell has said and the groups have not heard yet: more than one turn takes. */
+  private told: CellEvent[] = []
   /** Requests of clients in their order: nothing overtakes a message that waits for room. */
   private readonly waiting: { readonly client: Client; readonly perform: () => void }[] = []
   private questions: Question[] = []
@@ -158,7 +159,7 @@ export class Daemon {
 
   /** Something of its clients' that it has not passed on, or not answered. */
   get unfinished(): number {
-    return this.waiting.length + this.questions.length
+    return this.waiting.length + this.questions.length + this.told.length
   }
 
   // ---- one turn of the event loop ----
@@ -189,6 +190,8 @@ export class Daemon {
       return
     }
     if (this.cell.phase === 'left') {
+      this.tellGroups(Number.POSITIVE_INFINITY)
+      this.hearGroups()
       this.state = 'left'
       this.stop('daemon left')
       this.recordEnd()
@@ -257,20 +260,32 @@ export class Daemon {
     return frame
   }
 
-  /** Runs the cell and the layers above it until nothing more follows. */
+  /** Runs the cell and the layers above it until nothing more follows, or the turn has done enough. */
   private settle(now: number): void {
-    for (let round = 0; round < 8; round++) {
+    let left = this.world.settings.loop.eventsPerTurn ?? Number.POSITIVE_INFINITY
+    for (let round = 0; round < 8 && left > 0; round++) {
       this.cell.evaluate(now)
-      const events = this.cell.takeEvents()
-      for (const event of events) this.cellEvent(event)
-      if (!this.hearGroups()) return
+      for (const event of this.cell.takeEvents()) {
+        this.witness(event)
+        this.told.push(event)
+      }
+      left -= this.tellGroups(left)
+      if (!this.hearGroups() && this.told.length === 0) return
     }
+    if (this.told.length > 0) this.world.cover('deliveries cut short')
     this.wake()
   }
 
+  /** @returns how many events the groups were told of, `most` at most. */
+  private tellGroups(most: number): number {
+    const events = this.told.splice(0, most)
+    for (const event of events) this.groups.handle(event)
+    return events.length
+  }
+
   /**
-   * Called when the groups know all that the cell has said: before, they would open the gate of a configuration that they have not
-   * heard of.
+   * The gate is opened only when the groups know all that the cell has said: before, they would open the gate of a
+   * configuration that they have not heard of.
    *
    * @returns true if the groups gave the cell something new to do.
    */
@@ -280,11 +295,12 @@ export class Daemon {
       this.groups.marked(event)
     }
     let busy = this.submitSegments()
-    if (this.groups.gateOpen) {
+    const gateOpen = this.groups.gateOpen && this.told.length === 0
+    if (gateOpen) {
       this.cell.openGate()
       if (!this.gateWasOpen) busy = true
     }
-    this.gateWasOpen = this.groups.gateOpen
+    this.gateWasOpen = gateOpen
     const { epoch, ts } = this.groups.consumed()
     if (epoch === this.cell.configuration.id.epoch) this.cell.setConsumed(ts)
     return busy
@@ -306,7 +322,8 @@ export class Daemon {
     }
   }
 
-  private cellEvent(event: CellEvent): void {
+  /** Records and judges what the cell says, when it says it. */
+  private witness(event: CellEvent): void {
     const { world } = this
     const base = { t: traceTime(world.now), p: this.member, cell: CELL_NAME }
     switch (event.type) {
@@ -345,7 +362,6 @@ export class Daemon {
     world.oracles.event(this, event)
     if (world.recorder.wantsNotes) noteEvent(world, this, event)
     world.observe(this, event)
-    this.groups.handle(event)
   }
 
   // ---- sessions ----
@@ -459,10 +475,8 @@ export class Daemon {
         this.disconnect(client, 'evicted')
       }
     }
-    if (this.lagging > 0 !== this.creditHeld) {
-      this.creditHeld = this.lagging > 0
-      this.cell.holdCredit(this.creditHeld)
-    }
+    // A new configuration begins without a hold: it is said again as long as it lasts.
+    this.cell.holdCredit(this.lagging > 0 || this.told.length > 0)
   }
 
   private groupEvent(event: GroupEvent): void {

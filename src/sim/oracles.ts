@@ -23,6 +23,15 @@ interface Stream {
   received: number
 }
 
+/** One daemon went on without another. */
+interface Split {
+  readonly daemon: Daemon
+  readonly excluded: Daemon
+  readonly before: Configuration
+  readonly after: Configuration
+  readonly at: number
+}
+
 /** One daemon's stay in one configuration. */
 interface Stay {
   readonly daemon: Daemon
@@ -58,6 +67,9 @@ export class Oracles {
   /** All that reached a daemon, and what it certainly took note of. */
   private readonly held: Tables = new Map()
   private readonly known: Tables = new Map()
+
+  /** By who was excluded, until its next configuration. */
+  private readonly splits: Map<Daemon, Split[]> = new Map()
 
   constructor(world: World, recorder: Recorder) {
     this.world = world
@@ -168,7 +180,8 @@ export class Oracles {
   ): void {
     const before = this.current.get(daemon)
     if (before !== undefined && together !== null)
-      this.judgeSplit(daemon, before.configuration, configuration)
+      this.suspectSplit(daemon, before.configuration, configuration)
+    if (before !== undefined) this.judgeSplits(daemon, configuration)
     const stay: Stay = {
       daemon,
       configuration,
@@ -183,23 +196,49 @@ export class Oracles {
     this.stays.push(stay)
   }
 
-  /** No capricious splits: who was up, unpaused and connected both ways for long enough is not excluded. */
-  private judgeSplit(daemon: Daemon, before: Configuration, after: Configuration): void {
+  /**
+   * No capricious splits: who was up, unpaused and connected both ways for long enough is not excluded. Judged once it is
+   * known what the excluded one did next: it may have gone with others, between whom and us something had come.
+   */
+  private suspectSplit(daemon: Daemon, before: Configuration, after: Configuration): void {
     const { world } = this
-    const excluded = before.members.filter(member => !after.members.includes(member))
-    if (excluded.length === 0) return
+    for (const member of before.members) {
+      const excluded = this.daemons.get(member)
+      if (after.members.includes(member) || excluded?.alive !== true) continue
+      const split = { daemon, excluded, before, after, at: world.now }
+      if (!this.calmBetween(split, [])) continue
+      const open = this.splits.get(excluded)
+      if (open === undefined) this.splits.set(excluded, [split])
+      else open.push(split)
+      const current = this.current.get(excluded)?.configuration ?? null
+      if (current?.id.key !== before.id.key) this.judgeSplits(excluded, current)
+    }
+  }
+
+  /** Nothing had come between the two, nor between either and those with whom the excluded one went instead. */
+  private calmBetween({ daemon, excluded, before, after, at }: Split, instead: readonly MemberId[]): boolean {
+    const { world } = this
     const hostOfMember = (member: MemberId): number => this.daemons.get(member)?.host ?? -1
-    const around = [...before.members, ...after.members].map(hostOfMember)
-    const innocent = excluded.filter(
-      member =>
-        this.daemons.get(member)?.alive === true && world.together(daemon.host, hostOfMember(member), around),
+    const around = [...before.members, ...after.members, ...instead].map(hostOfMember)
+    return [excluded.host, ...instead.map(hostOfMember)].every(
+      host => host === daemon.host || world.together(daemon.host, host, around, at),
     )
-    if (innocent.length === 0) return
-    this.recorder.violate(
-      'no capricious splits',
-      world.now,
-      `${daemon.member} went from ${before.id.key} to ${after.id.key} without ${innocent.join(', ')}: nothing had come between them for ${world.calmMs} ms`,
-    )
+  }
+
+  /** The excluded one has its next configuration, or none came. */
+  private judgeSplits(excluded: Daemon, next: Configuration | null): void {
+    const splits = this.splits.get(excluded)
+    if (splits === undefined) return
+    this.splits.delete(excluded)
+    for (const split of splits) {
+      if (!this.calmBetween(split, next?.members ?? [])) continue
+      const { daemon, before, after, at } = split
+      this.recorder.violate(
+        'no capricious splits',
+        at,
+        `${daemon.member} went from ${before.id.key} to ${after.id.key} without ${excluded.member}: nothing had come between them for ${this.world.calmMs} ms`,
+      )
+    }
   }
 
   private delivered(daemon: Daemon, place: Place, sender: MemberId, safe: boolean): void {
@@ -265,8 +304,14 @@ export class Oracles {
     else if (other !== side) this.world.cover('safe on both sides of a cut')
   }
 
-  /** At the end: what could be delivered in the regular configuration was not left for the transitional one. */
-  judgeRegular(): void {
+  /** At the end: nobody is excluded who did nothing, and what could be delivered in the regular configuration was. */
+  judgeRest(): void {
+    for (const excluded of this.splits.keys()) this.judgeSplits(excluded, null)
+    this.judgeRegular()
+  }
+
+  /** What could be delivered in the regular configuration was not left for the transitional one. */
+  private judgeRegular(): void {
     const groups = new Map<string, Stay[]>()
     for (const stay of this.stays) {
       if (stay.together === null) continue

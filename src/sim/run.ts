@@ -293,7 +293,7 @@ export function waitForQuiet(world: World, deadline: number): void {
 export function judge(world: World, groups: boolean): void {
   const { recorder } = world
   if (world.aborted) return
-  world.oracles.judgeRegular()
+  world.oracles.judgeRest()
   const drained = !recorder.violations.some(
     violation => violation.property === 'convergence' || violation.property === 'what converged stays',
   )

@@ -13,6 +13,8 @@ export interface LoopSettings {
   readonly slowMs: number
   /** Frames that wait for a paused process before the network drops more. */
   readonly inboxFrames: number
+  /** Events of the cell that a turn takes to the groups; the rest wait for the next. null: all. */
+  readonly eventsPerTurn: number | null
 }
 
 export interface WorkloadSettings {
@@ -123,6 +125,7 @@ export function settingsOf(seed: number): Settings {
   const members = membersOf(root.fork('members'))
   const network = networkOf(root.fork('network'))
   const faults = random.between(6, 16)
+  const turns = root.fork('turns')
   const slowLink = network.baseMs >= 2
   return {
     seed,
@@ -138,6 +141,7 @@ export function settingsOf(seed: number): Settings {
       slowChance: random.chance(0.3) ? 0.02 : 0,
       slowMs: random.pick([2, 10]),
       inboxFrames: random.chance(0.5) ? random.pick([50, 500]) : 100_000,
+      eventsPerTurn: turns.chance(0.2) ? turns.pick([1, 3, 10]) : null,
     },
     workload: {
       sessionsPerDaemon: random.pick([1, 2, 2, 3]),

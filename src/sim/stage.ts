@@ -40,7 +40,7 @@ export function quietSettings(members: number, seed: number): Settings {
     limits: {},
     groupLimits: {},
     maxTimestamp: null,
-    loop: { turnMs: 0.02, slowChance: 0, slowMs: 0, inboxFrames: 100_000 },
+    loop: { turnMs: 0.02, slowChance: 0, slowMs: 0, inboxFrames: 100_000, eventsPerTurn: null },
     workload: {
       sessionsPerDaemon: 0,
       groups: 0,

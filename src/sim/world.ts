@@ -204,13 +204,14 @@ export class World {
   /**
    * For as long as a disturbance may have consequences, nothing came between these two: both were up, no link among the hosts around
    * them was in doubt, and in every partition they were on one side.
+   * @param at when this is asked of
    */
-  together(one: number, other: number, around: readonly number[]): boolean {
+  together(one: number, other: number, around: readonly number[], at: number = this.now): boolean {
     if (!withinBudget(this.settings)) return false
-    const since = this.now - this.calmMs
+    const since = at - this.calmMs
     for (let index = this.disturbances.length - 1; index >= 0; index--) {
-      const { until, hosts, kind } = this.disturbances[index] as Disturbance
-      if (until < since) continue
+      const { from, until, hosts, kind } = this.disturbances[index] as Disturbance
+      if (until < since || from > at) continue
       if (kind === 'sides' && hosts[one] !== hosts[other]) return false
       if (kind === 'hosts' && (hosts.includes(one) || hosts.includes(other))) return false
       if (kind === 'links' && hosts.some(host => around.includes(host))) return false

@@ -25,11 +25,11 @@ test('each difference is said in words', () => {
 
 test('of rules, the lines that differ', () => {
   expect(words({ order: { digest: '2', rules: '"b*" -> wan\n"*" -> main\n' } })).toBe(
-    'cell rules differ: only here ""a*" -> wan"; only there ""b*" -> wan"',
+    'cells differ: only here ""a*" -> wan"; only there ""b*" -> wan"',
   )
   expect(words({ order: { digest: '2', rules: '"*" -> main\n"a*" -> wan\n' } })).toContain('in another order')
   expect(words({ order: { digest: '2', rules: identity.order.rules } })).toBe(
-    'cell rules have digest 1 here and 2 there',
+    'cells have digest 1 here and 2 there',
   )
   const many = Array.from({ length: 9 }, (_, i) => `r${i}`).join('\n')
   expect(words({ order: { digest: '2', rules: many } })).toMatch(/only there "r0", "r1", "r2", and 6 more$/)

@@ -69,10 +69,10 @@ function ruleDifference(mine: Hello, theirs: Hello): string {
   const onlyThere = there.filter(line => !here.includes(line))
   if (onlyHere.length === 0 && onlyThere.length === 0) {
     return here.join('\n') === there.join('\n')
-      ? `cell rules have digest ${mine.digest} here and ${theirs.digest} there`
-      : `cell rules are the same but in another order: ${shown(here)} here, ${shown(there)} there`
+      ? `cells have digest ${mine.digest} here and ${theirs.digest} there`
+      : `cells have the same rules in another order: ${shown(here)} here, ${shown(there)} there`
   }
-  return `cell rules differ: only here ${shown(onlyHere)}; only there ${shown(onlyThere)}`
+  return `cells differ: only here ${shown(onlyHere)}; only there ${shown(onlyThere)}`
 }
 
 function shown(lines: readonly string[]): string {

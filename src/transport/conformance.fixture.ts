@@ -358,8 +358,8 @@ export function conformance(makeNetwork: () => Network): void {
       [
         'rules',
         rules('2', '"x*" -> wan\n'),
-        'cell rules differ: only here ""*" -> main"; only there ""x*" -> wan"',
-        'cell rules differ: only here ""x*" -> wan"; only there ""*" -> main"',
+        'cells differ: only here ""*" -> main"; only there ""x*" -> wan"',
+        'cells differ: only here ""x*" -> wan"; only there ""*" -> main"',
       ],
       [
         'version',

@@ -300,8 +300,8 @@ export const orderingRules: readonly Mutant[] = [
     patches: [
       patch(
         'core/install.js',
-        'state.ordering = new Ordering(configuration, state.self);',
-        `state.ordering = new Ordering(configuration, state.self);
+        'state.ordering = new Ordering(configuration, state.self, state.limits.maxSegmentBytes);',
+        `state.ordering = new Ordering(configuration, state.self, state.limits.maxSegmentBytes);
          ordering.configuration.members.forEach((member, rank) => {
            const stream = state.ordering.streams[configuration.members.indexOf(member)];
            if (stream !== undefined) stream.assembling = ordering.streams[rank].assembling;
@@ -396,8 +396,8 @@ export const orderingRules: readonly Mutant[] = [
     patches: [
       patch(
         'core/install.js',
-        'state.ordering = new Ordering(configuration, state.self);',
-        'state.ordering = Object.assign(new Ordering(configuration, state.self), { window: ordering.window });',
+        'state.ordering = new Ordering(configuration, state.self, state.limits.maxSegmentBytes);',
+        'state.ordering = Object.assign(new Ordering(configuration, state.self, state.limits.maxSegmentBytes), { window: ordering.window });',
       ),
     ],
     scenarios: ['full-window'],
