@@ -6,6 +6,7 @@
  * No input calls back into the host, and nothing happens except inside a call.
  */
 
+import type { Buggify } from '../lib/buggify.ts'
 import type { Sometimes } from '../lib/coverage.ts'
 import type { Frame, Lane } from './frames.ts'
 import type { Configuration, MemberId, Place, Segment } from './types.ts'
@@ -54,6 +55,8 @@ export interface CellOptions {
   readonly maxTimestamp?: number
   /** Told of rare situations as they happen, so that a simulation can show that it reached them. */
   readonly cover?: (mark: Sometimes) => void
+  /** Asked whether to do something rare but correct. */
+  readonly buggify?: Buggify
 }
 
 /** A frame to send, encoded once, to each of `to`; null: to everyone reachable, members or not. Never to ourselves. */

@@ -22,6 +22,7 @@ import {
 import { becomeGather, becomeLeft } from './phases.ts'
 import {
   fetchProgress,
+  groupOf,
   installBy,
   onForm,
   onInstall,
@@ -181,13 +182,22 @@ export class Cell implements CellApi {
     const { members } = ordering.configuration
     if (frame.rank >= members.length || !members.includes(from)) return
     if (frame.kind === 'data') {
-      if (frame.rank === ordering.rank || !this.fits(frame) || !ordering.accept(frame)) return
+      if (frame.rank === ordering.rank || !this.mayCome(from, frame) || !this.fits(frame)) return
+      if (!ordering.accept(frame)) return
       state.announcer.frameReceived(bytesOf(frame))
       fetchProgress(state, now)
     } else if (frame.kind === 'facts') {
       // Facts are told by their owner; relaying them is allowed by the protocol, but nobody does so yet.
       if (members[frame.rank] === from) onFacts(state, from, frame)
     } else state.repair.owe(from, frame)
+  }
+
+  /** Of a stream its owner speaks, and in recovery whom the Plan names, as nobody else is asked: anyone else made it up. */
+  private mayCome(from: MemberId, { rank }: DataFrame): boolean {
+    const { ordering, phase } = this.state
+    if (ordering.configuration.members[rank] === from) return true
+    if (phase.name !== 'recover' || phase.plan === null) return false
+    return groupOf(this.state, phase.plan)?.streams[rank]?.supplier === from
   }
 
   /**
@@ -247,6 +257,7 @@ export class Cell implements CellApi {
   private membershipTurn(now: number): void {
     const { state } = this
     retarget(state, now)
+    if (state.phase.name === 'operational' && state.buggify('forms again')) state.restless = true
     const why = state.phase.name === 'operational' ? discontent(state) : null
     if (why !== null) becomeGather(state, why, now)
     if (state.phase.name === 'recover') recoverTurn(state, state.phase, now)

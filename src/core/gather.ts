@@ -34,6 +34,7 @@ export function retarget(state: CellState, now: number): void {
 export function discontent(state: CellState): string | null {
   const { configuration } = state.ordering
   if (state.departed.size > 0) return `${[...state.departed].join(' ')} left the configuration`
+  if (state.restless) return 'restless'
   if (state.ordering.highestTs > state.maxTimestamp) return 'timestamps near their limit'
   if (!sameMembers(state.target, configuration.members)) return 'who hears whom has changed'
   return null
@@ -58,7 +59,8 @@ function coordinateGather(state: CellState, phase: Gathering, now: number): void
   const { target } = state
   const disagreeing = target.filter(member => member !== state.self && !agrees(state, member))
   if (disagreeing.length === 0) {
-    if (now - phase.targetAt >= settleMs(state) && now >= phase.notBefore) form(state, now)
+    const settled = now - phase.targetAt >= settleMs(state) || state.buggify('settles at once')
+    if (settled && now >= phase.notBefore) form(state, now)
   } else if (now >= coordinatorDeadline(state, phase)) {
     for (const member of disagreeing) {
       if (!busy(state, member, phase, now)) state.peers.lose(member, 'disagrees', now)

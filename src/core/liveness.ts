@@ -75,6 +75,10 @@ export function tellSoon(state: CellState, now: number): void {
 export function heartbeatTurn(state: CellState, now: number): void {
   if (!state.heartbeatDue && now < state.heartbeatAt) return
   const { ordering, timeouts, phase } = state
+  if (!state.heartbeatDue && state.buggify('late heartbeat')) {
+    state.heartbeatAt = now + timeouts.heartbeatMs
+    return
+  }
   if (now >= state.heartbeatAt) state.announcer.measure(now)
   state.heartbeatDue = false
   state.heartbeatSentAt = now

@@ -56,7 +56,7 @@ export function onForm(state: CellState, from: MemberId, frame: FormFrame, now: 
   }
   state.sawEpoch(configuration.epoch)
   const epoch = Math.max(state.ballot, state.ordering.configuration.id.epoch)
-  if (configuration.epoch <= epoch) {
+  if (configuration.epoch <= epoch || state.buggify('refuses a Form')) {
     state.cover('Form refused for its epoch')
     refuse(state, from, configuration, 'epoch', now)
   } else if (!members.every(member => state.peers.hears(member))) {
@@ -138,18 +138,27 @@ export function onPlan(state: CellState, from: MemberId, frame: PlanFrame, now: 
     answerAgain(state, phase)
     return
   }
-  const group = groupOf(state, frame)
-  const fits =
-    group !== undefined &&
-    sameMembers(frame.members, phase.form.members) &&
-    sameMembers(group.oldMembers, state.ordering.configuration.members) &&
-    group.streams.length === group.oldMembers.length &&
-    // It was made from our State among others: it cannot want less than we have handed up.
-    group.streams.every(({ upTo }, rank) => upTo >= (state.ordering.streams[rank] as Stream).delivered) &&
-    group.together.includes(state.self) &&
-    group.together.every(member => frame.members.includes(member) && group.oldMembers.includes(member))
-  if (fits) takePlan(state, phase, frame, now)
+  if (sameMembers(frame.members, phase.form.members) && fits(state, frame)) takePlan(state, phase, frame, now)
   else becomeGather(state, `the Plan of ${from} does not fit what we reported`, now)
+}
+
+/** A Plan was made from our State among others: it cannot want less than we told. */
+function fits(state: CellState, plan: PlanFrame): boolean {
+  const { ordering } = state
+  const group = groupOf(state, plan)
+  return (
+    group !== undefined &&
+    sameMembers(group.oldMembers, ordering.configuration.members) &&
+    group.streams.length === group.oldMembers.length &&
+    group.streams.every(({ upTo, consumed }, rank) => {
+      const stream = ordering.streams[rank] as Stream
+      const ours = rank === ordering.rank ? stream.contiguous : stream.delivered
+      // What was used to tell a fate is never taken back.
+      return upTo >= ours && consumed >= stream.consumed
+    }) &&
+    group.together.includes(state.self) &&
+    group.together.every(member => plan.members.includes(member) && group.oldMembers.includes(member))
+  )
 }
 
 function takePlan(state: CellState, phase: Recovering, plan: PlanFrame, now: number): void {
@@ -223,7 +232,8 @@ export function installBy(state: CellState, from: MemberId, configuration: Confi
 }
 
 export function recoverTurn(state: CellState, phase: Recovering, now: number): void {
-  if (phase.coordination !== null) coordinateTurn(state, phase, phase.coordination, now)
+  if (state.buggify('gives up an attempt')) becomeGather(state, 'given up', now)
+  else if (phase.coordination !== null) coordinateTurn(state, phase, phase.coordination, now)
   else participateTurn(state, phase, now)
 }
 

@@ -1,5 +1,6 @@
 /** The state of a cell, and the few ways to change what all its parts share. Phases are set only by `phases.ts`. */
 
+import type { Buggify } from '../lib/buggify.ts'
 import type { Sometimes } from '../lib/coverage.ts'
 import { Random } from '../lib/prng.ts'
 import { Announcer } from './announce.ts'
@@ -78,6 +79,7 @@ export class CellState {
   readonly peers: Peers
   readonly submissions: Submissions = new Submissions()
   readonly cover: (mark: Sometimes) => void
+  readonly buggify: Buggify
 
   phase: Phase = { name: 'operational' }
   ordering: Ordering
@@ -92,6 +94,8 @@ export class CellState {
   /** Members of the configuration that proved to have left it. */
   readonly departed: Set<MemberId> = new Set()
   gateOpen = false
+  /** To form again, though nothing is wrong. */
+  restless = false
   /** Set when a graceful leave began. */
   leavingSince: number | null = null
   /** What we want to be: the clique of the matrix; kept with the version it was computed from. */
@@ -121,6 +125,7 @@ export class CellState {
     this.maxTimestamp = options.maxTimestamp ?? 2 ** 52
     this.random = new Random(options.seed)
     this.cover = options.cover ?? (() => {})
+    this.buggify = options.buggify ?? (() => false)
     this.peers = new Peers(options.self, this.timeouts, this.random.fork('peers'))
     const configuration = aloneConfiguration(options.self, 1, this.random.int(2 ** 32))
     this.ballot = 1

@@ -29,7 +29,9 @@ function sendFrames(state: CellState, now: number): void {
   if (ordering.heldCredit !== null) state.cover('credit held')
   ordering.window.release(ordering.creditOfAll())
   for (let count = 0; count < maxFramesPerTurn && !windowFull(state); count++) {
-    const frame = ordering.nextFrame(submissions, state.gateOpen, limits, now, (place, segment) => {
+    if (state.buggify('window seems full')) break
+    const size = state.buggify('small frame') ? { ...limits, maxFrameSegments: 1 } : limits
+    const frame = ordering.nextFrame(submissions, state.gateOpen, size, now, (place, segment) => {
       state.events.push({ type: 'originate', place, segment })
     })
     if (frame === null) break
@@ -59,9 +61,10 @@ function deliverTurn(state: CellState): number {
   }
   const received = ordering.received()
   const stable = ordering.stable(received)
-  const heldBackAt = ordering.deliver({ agreed: received, safe: stable, caps: null, takesPart: null }, emit)
-  for (const stream of ordering.streams) stream.release(stable)
-  const delivered = Math.min(received, heldBackAt - 1)
+  const agreed = state.buggify('delivers less') ? received - state.random.int(8) : received
+  const heldBackAt = ordering.deliver({ agreed, safe: stable, caps: null, takesPart: null }, emit)
+  if (!state.buggify('keeps what is stable')) for (const stream of ordering.streams) stream.release(stable)
+  const delivered = Math.min(agreed, heldBackAt - 1)
   if (delivered > state.deliveredTs) {
     state.deliveredTs = delivered
     events.push({ type: 'delivered', ts: delivered })
@@ -78,15 +81,17 @@ function tellConsumed(state: CellState): void {
     stream.useConsumed(state.deliveredTs)
     sum += stream.consumed
   }
-  if (sum === state.consumedSum) return
+  if (sum === state.consumedSum || state.buggify('consumed untold')) return
   state.consumedSum = sum
   state.events.push({ type: 'consumed', byRank: ordering.streams.map(stream => stream.consumed) })
 }
 
 function announceTurn(state: CellState, received: number, now: number): void {
   const { announcer, ordering } = state
-  if (announcer.due(ordering, received, now)) {
+  if (announcer.due(ordering, received, now) && !state.buggify('facts untold')) {
     announcer.promise(ordering, now)
+    if (state.buggify('promises far'))
+      ordering.announced = Math.max(ordering.announced, ordering.highestTs + 5000)
     if (ordering.announced > ordering.highestTs) state.cover('promise ahead')
     const facts = ordering.facts(ordering.received())
     state.sendToMembers('data', factsFrame(ordering, facts, false))
@@ -129,6 +134,8 @@ function repairTurn(state: CellState, now: number): void {
 /** Whom to ask for a stream: in recovery whom the Plan names, otherwise its owner. */
 function supplierFor(state: CellState, group: GroupPlan | undefined): (rank: number) => MemberId | null {
   return rank => {
+    if (group === undefined && !state.frozen && state.buggify('asks a third party'))
+      return state.random.pick(state.ordering.configuration.members.filter(member => member !== state.self))
     if (group !== undefined) return group.streams[rank]?.supplier ?? null
     return state.frozen ? null : (state.ordering.configuration.members[rank] as MemberId)
   }

@@ -87,7 +87,7 @@ export const sometimesInSimulator = [
 ] as const
 
 /** Reported too, but so rare that a range of seeds is not asked for them. */
-export const seldom = ['yield to lower coordinator'] as const
+export const seldom = ['yield to lower coordinator', 'segment against the rules'] as const
 
 export type Sometimes =
   | (typeof seldom)[number]

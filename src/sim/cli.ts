@@ -12,8 +12,9 @@ import { formatFailure, formatSummary } from './report.ts'
 import { run, type RunResult } from './run.ts'
 import { ScenarioError } from './scenario.ts'
 import { runSeeds } from './seeds.ts'
+import { huntSwarm } from './swarm-command.ts'
 import { settingsOf } from './settings.ts'
-import { playScenario } from './stage.ts'
+import { playScenario } from './play.ts'
 import type { World } from './world.ts'
 
 interface SimFlags {
@@ -27,6 +28,9 @@ interface SimFlags {
   readonly invariants: number
   readonly trace?: string
   readonly mutants?: boolean
+  readonly swarm?: boolean
+  readonly minutes: number
+  readonly keep?: string
   readonly only?: string
   readonly markdown?: string
 }
@@ -38,6 +42,8 @@ Examples:
   $ anasazi sim --seeds 1-1000              a thousand full-size runs and a summary
   $ anasazi sim --scenario FILE             a directed scenario
   $ anasazi sim --mutants                   takes one rule out at a time: does anything notice?
+  $ anasazi sim --swarm --minutes 10        hunts: every option from the seed, rare things made common
+  $ anasazi sim --swarm --seed 42           one seed of the swarm; if it fails, as a small scenario
 
 Exit code: 0 if every check holds, 1 if not, 2 for a command that cannot be understood.`
 
@@ -50,7 +56,10 @@ export function registerSim(program: Command): void {
     .option('--full', 'with --seed: the full-size run, as --seeds runs it')
     .option('--seeds <from-to>', 'run a range of full-size seeds', range)
     .option('--scenario <file>', 'play a directed scenario')
-    .option('--jobs <n>', 'threads for --seeds', positive, Math.min(2, availableParallelism()))
+    .option('--swarm', 'run nastier seeds until time is up, and make small what fails')
+    .option('--minutes <n>', 'with --swarm: how long', minutes, 10)
+    .option('--keep <dir>', 'with --swarm: write the scenarios of what failed there')
+    .option('--jobs <n>', 'threads for --seeds and --swarm', positive, Math.min(2, availableParallelism()))
     .option('--json', 'print the result as JSON')
     .option('--fail-fast', 'with --seeds: stop at the first failure')
     .option('--invariants <n>', 'check internal invariants every n turns', positive, 1)
@@ -61,11 +70,15 @@ export function registerSim(program: Command): void {
     .addHelpText('after', help)
     .action(async (flags: SimFlags, command: Command) => {
       if (flags.mutants === true) process.exitCode = await huntMutants({ ...flags, seeds: flags.seeds?.[1] })
+      else if (flags.swarm === true) process.exitCode = await huntSwarm({ ...flags, from: flags.seeds?.[0] })
       else if (flags.seeds !== undefined) process.exitCode = await manySeeds(flags, flags.seeds)
       else if (flags.scenario !== undefined) process.exitCode = scenario(flags, flags.scenario)
       else if (flags.seed !== undefined)
         process.exitCode = flags.full === true ? fullSeed(flags, flags.seed) : shortSeed(flags, flags.seed)
-      else command.error('error: one of --seed, --seeds, --scenario and --mutants is needed', { exitCode: 2 })
+      else
+        command.error('error: one of --seed, --seeds, --scenario, --swarm and --mutants is needed', {
+          exitCode: 2,
+        })
     })
 }
 
@@ -73,6 +86,12 @@ function wholeNumber(text: string): number {
   const value = Number(text)
   if (!Number.isSafeInteger(value) || value < 0 || text.trim() === '')
     throw new InvalidArgumentError('a whole number is needed')
+  return value
+}
+
+function minutes(text: string): number {
+  const value = Number(text)
+  if (!(value > 0 && value <= 100_000)) throw new InvalidArgumentError('a number above 0 is needed')
   return value
 }
 

@@ -128,7 +128,7 @@ export class Client {
 
   private acknowledgeLater(): void {
     this.acknowledging = true
-    const delay = this.random.exponential(this.world.settings.workload.acknowledgeMs)
+    const delay = this.random.exponential(this.world.settings.workload.clientAcknowledgeMs)
     this.world.scheduler.after(delay, () => {
       this.acknowledging = false
       const bytes = this.readTo

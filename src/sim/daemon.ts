@@ -80,6 +80,7 @@ export class Daemon {
         timeouts: settings.timeouts,
         ...(settings.maxTimestamp === null ? {} : { maxTimestamp: settings.maxTimestamp }),
         cover: world.cover,
+        ...(settings.buggify > 0 ? { buggify: world.buggifier(random.fork('buggify')) } : {}),
       },
       world.now,
     )

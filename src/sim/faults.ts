@@ -1,12 +1,14 @@
-/** What goes wrong, when, and for how long: one stream of random numbers decides. */
+/**
+ * What goes wrong, when, and for how long: one stream of random numbers decides. It is said as a scenario would say it.
+ */
 
 import type { CellEvent } from '../core/api.ts'
 import type { Frame } from '../core/frames.ts'
 import type { Random } from '../lib/prng.ts'
 import type { Daemon } from './daemon.ts'
-import { calmLink } from './network.ts'
 import type { Timer } from './scheduler.ts'
-import { type Disturbance, hostName, type World } from './world.ts'
+import type { Stage } from './stage.ts'
+import { hostName, type World } from './world.ts'
 
 export type FaultKind =
   | 'partition'
@@ -22,7 +24,8 @@ export type FaultKind =
   | 'lost frames'
   | 'leave'
 
-const weights: readonly (readonly [FaultKind, number])[] = [
+/** Kinds of faults, and how often each is drawn. */
+export const faultWeights: readonly (readonly [FaultKind, number])[] = [
   ['partition', 6],
   ['one-way cut', 3],
   ['bridge', 3],
@@ -48,7 +51,7 @@ const membershipKinds: readonly Frame['kind'][] = [
 ]
 
 interface Active {
-  readonly end: () => void
+  readonly end: readonly string[]
   readonly timer: Timer
 }
 
@@ -57,17 +60,22 @@ export class Faults {
   readonly counts: Map<string, number> = new Map()
   insideRecovery = 0
   private readonly world: World
+  private readonly stage: Stage
   private readonly random: Random
   private readonly inRecovery: Random
+  private readonly weights: readonly (readonly [FaultKind, number])[]
   private readonly active: Set<Active> = new Set()
   private recoveryLeft: number
   private stopped = false
 
-  constructor(world: World) {
+  constructor(world: World, stage: Stage) {
     this.world = world
+    this.stage = stage
     this.random = world.random.fork('faults')
     this.inRecovery = world.random.fork('faults in recovery')
-    this.recoveryLeft = world.settings.faults.recoveryCount
+    const { without, recoveryCount } = world.settings.faults
+    this.weights = faultWeights.filter(([kind]) => !without.includes(kind))
+    this.recoveryLeft = recoveryCount
     world.listeners.push((daemon, event) => this.watch(daemon, event))
   }
 
@@ -87,21 +95,14 @@ export class Faults {
   /** Ends all that is going on; what has not begun does not begin. Dead processes stay dead. */
   stop(): void {
     this.stopped = true
-    for (const { end, timer } of this.active) {
-      timer.action = null
-      end()
-    }
+    for (const { timer } of this.active) timer.action = null
     this.active.clear()
-    this.world.network.healAll()
-    for (const daemon of this.world.living) {
-      daemon.slowMs = 0
-      if (daemon.state === 'paused') this.world.resume(daemon.host)
-    }
+    this.stage.say('heal')
   }
 
   private pickKind(): FaultKind {
-    let rest = this.random.int(weights.reduce((sum, [, weight]) => sum + weight, 0))
-    for (const [kind, weight] of weights) {
+    let rest = this.random.int(this.weights.reduce((sum, [, weight]) => sum + weight, 0))
+    for (const [kind, weight] of this.weights) {
       rest -= weight
       if (rest < 0) return kind
     }
@@ -113,31 +114,25 @@ export class Faults {
   }
 
   /** Something that lasts. */
-  private last(
-    text: string,
-    hosts: readonly number[],
-    kind: Disturbance['kind'],
-    durationMs: number,
-    begin: () => void,
-    end: () => void,
-  ): void {
-    const { world } = this
-    const disturbance = world.disturb(hosts, kind)
-    disturbance.until = Number.POSITIVE_INFINITY
-    world.recorder.note(world.now, null, 'fault', `${text} for ${durationMs.toFixed(0)} ms`)
-    begin()
+  private last(durationMs: number, begin: readonly string[], end: readonly string[]): void {
+    for (const text of begin) this.stage.say(text)
     const active: Active = {
-      end: () => {
-        disturbance.until = world.now
-        world.recorder.note(world.now, null, 'fault', `${text}: over`)
-        end()
-      },
-      timer: world.scheduler.after(durationMs, () => {
+      end,
+      timer: this.world.scheduler.after(durationMs, () => {
         this.active.delete(active)
-        active.end()
+        for (const text of end) this.stage.say(text)
       }),
     }
     this.active.add(active)
+  }
+
+  /** Cuts that last. */
+  private cut(durationMs: number, links: readonly string[]): void {
+    this.last(
+      durationMs,
+      links.map(link => `cut ${link}`),
+      links.map(link => `mend ${link}`),
+    )
   }
 
   private duration(): number {
@@ -151,23 +146,22 @@ export class Faults {
     const { world, random } = this
     if (this.stopped || world.aborted) return
     this.count(kind)
-    const hosts = world.hosts
-    const host = random.pick(hosts)
+    const host = random.pick(world.hosts)
+    const name = hostName(host)
     switch (kind) {
       case 'partition':
         this.partition(random, this.duration())
         break
       case 'one-way cut':
-        this.cutPairs('one-way cut', this.crossing(this.sides(random), false), this.duration())
+        this.cut(this.duration(), oneWay(this.sides(random)))
         break
       case 'bridge':
         this.bridge()
         break
       case 'deaf or mute': {
-        const others = hosts.filter(other => other !== host)
-        const deaf = random.chance(0.5)
-        const pairs = others.map((other): [number, number] => (deaf ? [other, host] : [host, other]))
-        this.cutPairs(`${hostName(host)} ${deaf ? 'deaf' : 'mute'}`, pairs, this.duration())
+        const others = namesOf(world.hosts.filter(other => other !== host))
+        const link = random.chance(0.5) ? `${others} > ${name}` : `${name} > ${others}`
+        this.cut(this.duration(), others === '' ? [] : [link])
         break
       }
       case 'clog':
@@ -182,9 +176,11 @@ export class Faults {
       case 'pause':
         this.pause(random, host, this.duration())
         break
-      case 'slow loop':
-        this.slow(host)
+      case 'slow loop': {
+        const slowMs = random.pick([2, 10, 40])
+        this.last(this.duration() * 2, [`slow ${name} ${slowMs}ms`], [`slow ${name} 0ms`])
         break
+      }
       case 'bad link':
         this.badLink()
         break
@@ -192,99 +188,69 @@ export class Faults {
         this.loseFrames(random)
         break
       case 'leave':
-        this.world.leave(host)
+        this.stage.say(`leave ${name}`)
         this.startLater(host, 50 + random.exponential(500))
     }
   }
 
-  private sides(random: Random): number[] {
-    const sides = this.world.hosts.length > 3 && random.chance(0.25) ? 3 : 2
-    return this.world.hosts.map(() => random.int(sides))
-  }
-
-  /** Pairs of hosts on different sides of a cut. */
-  private crossing(side: readonly number[], both: boolean): [number, number][] {
-    const pairs: [number, number][] = []
-    for (const from of this.world.hosts) {
-      for (const to of this.world.hosts) {
-        const a = side[from] as number
-        const b = side[to] as number
-        if (both ? a !== b : a < b) pairs.push([from, to])
-      }
-    }
-    return pairs
+  /** Hosts by side; some side may be empty. */
+  private sides(random: Random): number[][] {
+    const { hosts } = this.world
+    const count = hosts.length > 3 && random.chance(0.25) ? 3 : 2
+    const side = hosts.map(() => random.int(count))
+    return Array.from({ length: count }, (_, index) => hosts.filter((_host, at) => side[at] === index))
   }
 
   private partition(random: Random, durationMs: number): void {
-    const sides = this.sides(random)
-    const pairs = this.crossing(sides, true)
-    this.cutPairs(`cut ${describeSides(sides)}`, pairs, durationMs, sides)
-  }
-
-  /** @param sides given if the cut is a clean partition. */
-  private cutPairs(
-    text: string,
-    pairs: readonly [number, number][],
-    durationMs: number,
-    sides: readonly number[] | null = null,
-  ): void {
-    const { network } = this.world
-    this.last(
-      text,
-      sides ?? pairs.flat(),
-      sides === null ? 'links' : 'sides',
-      durationMs,
-      () => pairs.forEach(([from, to]) => network.cut(from, to)),
-      () => pairs.forEach(([from, to]) => network.mend(from, to)),
-    )
+    const sides = this.sides(random).filter(side => side.length > 0)
+    this.cut(durationMs, sides.length < 2 ? [] : [sides.map(namesOf).join(' | ')])
   }
 
   /** One or two pairs cannot hear each other; everybody else hears both. */
   private bridge(): void {
     const hosts = this.random.shuffle([...this.world.hosts])
-    const pairs: [number, number][] = []
+    const links: string[] = []
     for (
       let index = 0;
-      index + 1 < hosts.length && pairs.length < (this.random.chance(0.3) ? 4 : 2);
+      index + 1 < hosts.length && links.length < (this.random.chance(0.3) ? 2 : 1);
       index += 2
-    ) {
-      const a = hosts[index] as number
-      const b = hosts[index + 1] as number
-      pairs.push([a, b], [b, a])
-    }
-    this.cutPairs(`bridge ${describe(pairs)}`, pairs, this.duration() * 2)
+    )
+      links.push(`${hostName(hosts[index] as number)} - ${hostName(hosts[index + 1] as number)}`)
+    this.cut(this.duration() * 2, links)
+  }
+
+  /** Each link with a chance, by the host it leaves. */
+  private someLinks(random: Random, chance: number): string[] {
+    const { hosts } = this.world
+    return hosts.flatMap(from => {
+      const to = hosts.filter(other => other !== from && random.chance(chance))
+      return to.length === 0 ? [] : [`${hostName(from)} > ${namesOf(to)}`]
+    })
   }
 
   private clog(random: Random, durationMs: number): void {
-    const { network, hosts } = this.world
-    const pairs: [number, number][] = []
-    for (const from of hosts) {
-      for (const to of hosts) if (from !== to && random.chance(0.25)) pairs.push([from, to])
-    }
-    const swizzled = random.chance(0.5)
+    const links = this.someLinks(random, 0.25)
+    const how = random.chance(0.5) ? ' swizzled' : ''
     this.last(
-      `clogged links ${describe(pairs)}`,
-      pairs.flat(),
-      'links',
       durationMs,
-      () => pairs.forEach(([from, to]) => network.clog(from, to)),
-      () => pairs.forEach(([from, to]) => network.unclog(from, to, swizzled)),
+      links.map(link => `clog ${link}`),
+      links.map(link => `unclog ${link}${how}`),
     )
   }
 
   private flap(): void {
-    const sides = this.sides(this.random)
-    const pairs = this.crossing(sides, true)
+    const sides = this.sides(this.random).filter(side => side.length > 0)
+    const links = sides.length < 2 ? [] : [sides.map(namesOf).join(' | ')]
     const { suspectAfterMs } = this.world.settings.timeouts
     for (let index = 0; index < 4; index++) {
       this.world.scheduler.after(index * suspectAfterMs * 2, () => {
-        if (!this.stopped) this.cutPairs(`flap ${describeSides(sides)}`, pairs, suspectAfterMs * 1.2, sides)
+        if (!this.stopped) this.cut(suspectAfterMs * 1.2, links)
       })
     }
   }
 
   private kill(random: Random, host: number): void {
-    this.world.kill(host, random.chance(0.7) ? 0.85 : 0)
+    this.stage.say(`kill ${hostName(host)} ${random.chance(0.7) ? 'refused=0.85' : 'silently'}`)
     if (random.chance(0.3)) {
       this.world.cover('restart at once')
       this.startLater(host, random.exponential(5))
@@ -293,89 +259,45 @@ export class Faults {
 
   private startLater(host: number, delayMs: number): void {
     this.world.scheduler.after(delayMs, () => {
-      if (this.stopped || this.world.daemons[host]?.alive === true) return
-      this.world.disturb([host])
-      this.world.start(host)
+      if (!this.stopped && this.world.daemons[host]?.alive !== true) this.stage.say(`start ${hostName(host)}`)
     })
   }
 
   private pause(random: Random, host: number, durationMs: number): void {
-    const short = random.chance(0.4)
+    const name = hostName(host)
     const { suspectAfterMs } = this.world.settings.timeouts
-    this.last(
-      `pause ${hostName(host)}`,
-      [host],
-      'hosts',
-      short ? random.next() * suspectAfterMs * 0.7 : durationMs,
-      () => this.world.pause(host),
-      () => this.world.resume(host),
-    )
-  }
-
-  private slow(host: number): void {
-    const slowMs = this.random.pick([2, 10, 40])
-    this.last(
-      `slow loop ${hostName(host)} ${slowMs} ms`,
-      [host],
-      'hosts',
-      this.duration() * 2,
-      () => this.setSlow(host, slowMs),
-      () => this.setSlow(host, 0),
-    )
-  }
-
-  private setSlow(host: number, slowMs: number): void {
-    const daemon = this.world.daemons[host]
-    if (daemon !== null && daemon !== undefined) daemon.slowMs = slowMs
+    const short = random.chance(0.4)
+    const lasts = short ? random.next() * suspectAfterMs * 0.7 : durationMs
+    this.last(lasts, [`pause ${name}`], [`resume ${name}`])
   }
 
   private badLink(): void {
     const { random } = this
-    const { network, hosts } = this.world
-    const profile = {
-      ...calmLink,
-      baseMs: random.pick([0.2, 5, 50]),
-      jitterMs: random.pick([0.2, 5, 30]),
-      loss: random.pick([0, 0.1, 0.5]),
-      duplicate: random.pick([0, 0.3]),
-      duplicateMs: 300,
-      reorder: random.pick([0, 0.5]),
-      corrupt: random.pick([0, 0.05]),
-    }
-    const pairs: [number, number][] = []
-    for (const from of hosts)
-      for (const to of hosts) if (from !== to && random.chance(0.3)) pairs.push([from, to])
+    const profile = [
+      `baseMs=${random.pick([0.2, 5, 50])}`,
+      `jitterMs=${random.pick([0.2, 5, 30])}`,
+      `loss=${random.pick([0, 0.1, 0.5])}`,
+      `duplicate=${random.pick([0, 0.3])}`,
+      'duplicateMs=300',
+      `reorder=${random.pick([0, 0.5])}`,
+      `corrupt=${random.pick([0, 0.05])}`,
+    ].join(' ')
+    const links = this.someLinks(random, 0.3)
     this.last(
-      `bad links ${describe(pairs)}`,
-      pairs.flat(),
-      'links',
       this.duration() * 2,
-      () => pairs.forEach(([from, to]) => network.setLink(from, to, profile)),
-      () => pairs.forEach(([from, to]) => network.setLink(from, to, null)),
+      links.map(link => `link ${link} ${profile}`),
+      links.map(link => `link ${link}`),
     )
   }
 
   private loseFrames(random: Random): void {
-    const { hosts, network } = this.world
-    const kind = random.pick(membershipKinds)
-    const rule = {
-      kind,
-      from: random.chance(0.2) ? random.pick(hosts) : null,
-      to: random.chance(0.6) ? random.pick(hosts) : null,
-      remaining: random.between(1, 6),
-      probability: random.pick([1, 1, 0.5]),
-    }
-    this.last(
-      `lose ${rule.remaining} ${kind} frames`,
-      hosts,
-      'links',
-      2000,
-      () => network.dropRules.push(rule),
-      () => {
-        const index = network.dropRules.indexOf(rule)
-        if (index >= 0) network.dropRules.splice(index, 1)
-      },
-    )
+    const { hosts } = this.world
+    const fields = [`kind=${random.pick(membershipKinds)}`]
+    if (random.chance(0.2)) fields.push(`from=${hostName(random.pick(hosts))}`)
+    if (random.chance(0.6)) fields.push(`to=${hostName(random.pick(hosts))}`)
+    const which = fields.join(' ')
+    const how = `count=${random.between(1, 6)} probability=${random.pick([1, 1, 0.5])}`
+    this.last(2000, [`drop ${which} ${how}`], [`undrop ${which}`])
   }
 
   // ---- failures inside recovery ----
@@ -425,21 +347,21 @@ export class Faults {
         world.cover('heal inside recovery')
         for (const active of this.active) {
           active.timer.action = null
-          active.end()
+          for (const text of active.end) this.stage.say(text)
         }
         this.active.clear()
     }
   }
 }
 
-function describe(pairs: readonly (readonly [number, number])[]): string {
-  if (pairs.length > 8) return `${pairs.length} links`
-  return pairs.map(([from, to]) => `${hostName(from)}→${hostName(to)}`).join(' ')
+/** From each side to those after it. */
+function oneWay(sides: readonly (readonly number[])[]): string[] {
+  return sides.flatMap((side, index) => {
+    const after = sides.slice(index + 1).flat()
+    return side.length === 0 || after.length === 0 ? [] : [`${namesOf(side)} > ${namesOf(after)}`]
+  })
 }
 
-function describeSides(sides: readonly number[]): string {
-  const names = [...new Set(sides)].map(side =>
-    sides.flatMap((own, host) => (own === side ? [hostName(host)] : [])).join(' '),
-  )
-  return names.join(' | ')
+export function namesOf(hosts: readonly number[]): string {
+  return hosts.map(hostName).join(' ')
 }

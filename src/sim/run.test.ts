@@ -7,7 +7,7 @@ import { coreOnly, production } from './production.ts'
 import { distribution, summarize } from './report.ts'
 import { run } from './run.ts'
 import { settingsOf } from './settings.ts'
-import { playScenario } from './stage.ts'
+import { optionLines, playScenario } from './play.ts'
 
 const small = (seed: number) => {
   const settings = settingsOf(seed)
@@ -34,6 +34,18 @@ describe('a run', () => {
     const noted = run({ settings: small(7), parts: production, notes: true })
     expect(noted.result.hash).toBe(quiet.result.hash)
     expect(noted.world.recorder.notes.length).toBeGreaterThan(10)
+  })
+
+  test.each([4, 5])('seed %i: what happened can be played again as a scenario', seed => {
+    const settings = { ...small(seed), buggify: 0.05 }
+    const { world, script } = run({ settings, parts: production })
+    const lines = script.map(({ at, text }) => `at ${at}ms ${text}`)
+    const source = [`members ${settings.members}`, ...optionLines(settings), ...lines].join('\n')
+    const again = playScenario(source, production)
+    expect(again.violations).toEqual([])
+    const { cellLines } = world.recorder
+    expect(cellLines.length).toBeGreaterThan(100)
+    expect(again.world.recorder.cellLines.slice(0, cellLines.length)).toEqual(cellLines)
   })
 
   test('another seed is another run', () => {
@@ -75,7 +87,7 @@ function dropEvents(cell: CellApi, drop: (event: CellEvent) => boolean): void {
 /** Which properties a run without faults breaks. */
 const properties = (parts: typeof production) =>
   run({
-    settings: { ...small(5), faults: { count: 0, recoveryChance: 0, recoveryCount: 0 } },
+    settings: { ...small(5), faults: { without: [], count: 0, recoveryChance: 0, recoveryCount: 0 } },
     parts,
     groups: false,
   })

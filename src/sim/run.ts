@@ -3,12 +3,12 @@
 import type { Sometimes } from '../lib/coverage.ts'
 import { checkCell } from './check/cell.ts'
 import { checkGroups } from './check/groups.ts'
-import { Faults } from './faults.ts'
-import { calmLink } from './network.ts'
+import { Faults, namesOf } from './faults.ts'
 import type { Parts } from './parts.ts'
 import type { Violation } from './recorder.ts'
 import type { Settings } from './settings.ts'
-import { hostName, World } from './world.ts'
+import { type Said, Stage } from './stage.ts'
+import { describeDaemon, hostName, World } from './world.ts'
 import { Workload } from './workload.ts'
 
 export interface RunOptions {
@@ -38,6 +38,7 @@ export interface RunResult {
   readonly virtualMs: number
   readonly convergedMs: number
   readonly elapsedMs: number
+  readonly buggified: Readonly<Record<string, number>>
   readonly coverage: Readonly<Partial<Record<Sometimes, number>>>
   readonly faultCounts: Readonly<Record<string, number>>
 }
@@ -45,6 +46,8 @@ export interface RunResult {
 export interface Run {
   readonly result: RunResult
   readonly world: World
+  /** All that happened to the world, as a scenario would say it. */
+  readonly script: readonly Said[]
 }
 
 /** Runs one seed to its end. Nothing in the result but `elapsedMs` depends on anything but the settings. */
@@ -57,19 +60,20 @@ export function run(options: RunOptions): Run {
     notes: options.notes ?? false,
     invariantsEvery: options.invariantsEvery ?? 1,
   })
-  const workload = new Workload(world)
-  const faults = new Faults(world)
+  const stage = new Stage(world)
+  const workload = new Workload(world, stage)
+  const faults = new Faults(world, stage)
   options.prepare?.(world)
-  boot(world)
+  boot(world, stage)
   const { warmUpMs, safetyMs } = settings.phases
   workload.schedule(warmUpMs / 2, warmUpMs + safetyMs)
   faults.schedule(warmUpMs, warmUpMs + safetyMs)
   world.runUntil(warmUpMs + safetyMs)
   const healedAt = world.now
-  const ending = heal(world, faults)
+  const ending = heal(world, stage, faults)
   converge(world, workload, ending)
   const convergedMs = world.now - healedAt
-  drain(world, workload)
+  drain(world, workload, stage)
   judge(world, options.groups ?? true)
   const result: RunResult = {
     seed: settings.seed,
@@ -88,14 +92,15 @@ export function run(options: RunOptions): Run {
     virtualMs: Math.round(world.now),
     convergedMs: Math.round(convergedMs),
     elapsedMs: Number(process.hrtime.bigint() - before) / 1e6,
+    buggified: Object.fromEntries([...world.buggified].sort()),
     coverage: Object.fromEntries([...world.coverage].sort()),
     faultCounts: Object.fromEntries([...faults.counts].sort()),
   }
-  return { result, world }
+  return { result, world, script: stage.script }
 }
 
 /** All at once, or one after the other, or with a late one. */
-function boot(world: World): void {
+function boot(world: World, stage: Stage): void {
   const random = world.random.fork('boot')
   const { warmUpMs, safetyMs } = world.settings.phases
   const together = random.chance(0.6)
@@ -103,7 +108,7 @@ function boot(world: World): void {
     let at = together ? 0 : random.next() * warmUpMs
     if (host > 1 && random.chance(0.1)) at = warmUpMs + random.next() * safetyMs * 0.5
     world.scheduler.at(at, () => {
-      if (world.daemons[host] === null) world.start(host)
+      if (world.daemons[host] === null) stage.say(`start ${hostName(host)}`)
     })
   }
 }
@@ -117,16 +122,15 @@ interface Ending {
 }
 
 /** Ends the faults; some other ones become permanent. */
-function heal(world: World, faults: Faults): Ending {
+function heal(world: World, stage: Stage, faults: Faults): Ending {
   const random = world.random.fork('heal')
   faults.stop()
-  calmDown(world)
+  stage.say('calm')
   for (const host of world.hosts) {
     const daemon = world.daemons[host]
-    if (daemon?.alive !== true && (daemon == null || random.chance(0.5))) {
-      world.disturb([host])
-      world.start(host)
-    } else if (random.chance(0.05) && world.living.length > 1) world.kill(host, random.chance(0.5) ? 1 : 0)
+    if (daemon?.alive !== true && (daemon == null || random.chance(0.5))) stage.say(`start ${hostName(host)}`)
+    else if (random.chance(0.05) && world.living.length > 1)
+      stage.say(`kill ${hostName(host)} ${random.chance(0.5) ? '' : 'silently'}`)
   }
   const hosts = world.living.map(daemon => daemon.host)
   const draw = random.next()
@@ -135,42 +139,25 @@ function heal(world: World, faults: Faults): Ending {
     return { components: [hosts] }
   }
   if (draw < 0.88 || hosts.length < 3)
-    return { components: splitForGood(world, hosts, random.chance(0.25) ? 3 : 2) }
+    return { components: splitForGood(world, stage, hosts, random.chance(0.25) ? 3 : 2) }
   const [a, b] = random.shuffle([...hosts]) as [number, number]
-  world.network.cut(a, b)
-  world.network.cut(b, a)
-  world.disturb([a, b], 'links').until = Number.POSITIVE_INFINITY
+  stage.say(`cut ${hostName(a)} - ${hostName(b)}`)
   world.recorder.note(world.now, null, 'stage', `faults end; ${hostName(a)} and ${hostName(b)} stay cut`)
   return { components: null }
 }
 
-/** What is left of loss and the like must not cost a member its life by chance: nothing would ever be final. */
-function calmDown(world: World): void {
-  const { profile } = world.network
-  world.network.profile = {
-    ...profile,
-    loss: Math.min(profile.loss, 0.01),
-    corrupt: Math.min(profile.corrupt, 0.001),
-    capacity: calmLink.capacity,
-  }
-  world.inboxFrames = Number.POSITIVE_INFINITY
-}
-
-function splitForGood(world: World, hosts: readonly number[], sides: number): number[][] {
+/** The dead are on one side too, or it would be no partition. */
+function splitForGood(world: World, stage: Stage, hosts: readonly number[], count: number): number[][] {
   const random = world.random.fork('components')
-  const side = hosts.map(() => random.int(sides))
-  const components = Array.from({ length: sides }, (_, index) =>
-    hosts.filter((_host, at) => side[at] === index),
-  )
-  for (const [i, from] of hosts.entries()) {
-    for (const [j, to] of hosts.entries()) if (side[i] !== side[j]) world.network.cut(from, to)
-  }
-  const sideOf = world.hosts.map(host => side[hosts.indexOf(host)] ?? -1)
-  world.disturb(sideOf, 'sides').until = Number.POSITIVE_INFINITY
-  const found = components.filter(component => component.length > 0)
-  const text = found.map(component => component.map(hostName).join(' ')).join(' | ')
+  const side = world.hosts.map(() => random.int(count))
+  const sides = Array.from({ length: count }, (_, index) => world.hosts.filter(host => side[host] === index))
+  const found = sides.filter(members => members.length > 0)
+  const text = found.map(namesOf).join(' | ')
+  if (found.length > 1) stage.say(`cut ${text}`)
   world.recorder.note(world.now, null, 'stage', `faults end; for good: ${text}`)
   return found
+    .map(members => members.filter(host => hosts.includes(host)))
+    .filter(members => members.length > 0)
 }
 
 function converge(world: World, workload: Workload, ending: Ending): void {
@@ -244,20 +231,14 @@ function settledOnBridge(world: World, steadySince: number): boolean {
   })
 }
 
-export function describeDaemon(daemon: World['living'][number]): string {
-  const { configuration, phase } = daemon.cell
-  const members = configuration.members.map(member => member.slice(0, member.indexOf('#'))).join(' ')
-  return `${hostName(daemon.host)} ${phase} in ${configuration.id.epoch} {${members}}`
-}
-
 /** Everything sent is delivered, becomes safe, is read, and its fate is known. */
-function drain(world: World, workload: Workload): void {
+function drain(world: World, workload: Workload, stage: Stage): void {
   workload.stop()
   if (world.aborted) return
   const deadline = world.now + 10_000
   const installs = installsOf(world)
   waitForQuiet(world, deadline)
-  workload.askAll()
+  stage.askAll()
   waitForQuiet(world, deadline)
   for (const daemon of world.living) {
     if (daemon.unfinished === 0 && !world.aborted) continue

@@ -13,7 +13,7 @@ describe('parsing a scenario', () => {
     expect(commands('wait 1.5s')).toEqual([{ do: 'wait', ms: 1500 }])
     expect(commands('at 2s kill n2 silently')).toEqual([
       { do: 'at', ms: 2000 },
-      { do: 'kill', hosts: [1], refused: false },
+      { do: 'kill', hosts: [1], refused: 0 },
     ])
   })
 
@@ -42,7 +42,7 @@ describe('parsing a scenario', () => {
 
   test('fields, triggers and expectations', () => {
     expect(commands('drop kind=install to=n2 count=3')).toEqual([
-      { do: 'drop', kind: 'install', from: null, to: 1, count: 3 },
+      { do: 'drop', kind: 'install', from: null, to: 1, count: 3, probability: 1 },
     ])
     expect(commands('send alice a,b count=2 service=safe')).toMatchObject([
       { client: 'alice', groups: ['a', 'b'], to: null, count: 2, service: 'safe' },
@@ -56,7 +56,7 @@ describe('parsing a scenario', () => {
         host: 0,
         event: 'sends',
         what: 'plan',
-        action: { do: 'kill', hosts: [0], refused: true },
+        action: { do: 'kill', hosts: [0], refused: 1 },
       },
     ])
     expect(commands('expect installs n1 <= 3')).toEqual([{ do: 'expect installs', host: 0, most: 3 }])
@@ -67,13 +67,35 @@ describe('parsing a scenario', () => {
 
   test('what is held back, and clients that do not read', () => {
     expect(commands('hold kind=plan from=n1')).toEqual([
-      { do: 'hold', kind: 'plan', from: 0, to: null, count: 1 },
+      { do: 'hold', kind: 'plan', from: 0, to: null, count: 1, probability: 1 },
     ])
     expect(commands('undrop')).toMatchObject([{ do: 'undrop', kind: '*', from: null, to: null }])
     expect(commands('undrop kind=plan to=n2')).toMatchObject([{ do: 'undrop', kind: 'plan', to: 1 }])
     expect(commands('wait 5ms release')).toEqual([{ do: 'wait', ms: 5 }, { do: 'release' }])
     expect(commands('mend n1 > n2')).toMatchObject([{ do: 'mend', pairs: [[0, 1]] }])
     expect(commands('lag alice 100ms')).toEqual([{ do: 'lag', client: 'alice', ms: 100 }])
+  })
+
+  test('links of several hosts, worse links, and chances', () => {
+    expect(commands('cut n1 n2 > n3')).toMatchObject([
+      {
+        pairs: [
+          [0, 2],
+          [1, 2],
+        ],
+      },
+    ])
+    expect(commands('link n1 > n2 loss=0.1 baseMs=5')).toMatchObject([
+      { do: 'link', pairs: [[0, 1]], label: 'n1 > n2', profile: { loss: 0.1, baseMs: 5 } },
+    ])
+    expect(commands('link n1 > n2')).toMatchObject([{ label: 'n1 > n2', profile: null }])
+    expect(commands('unclog n1 > n2 swizzled')).toMatchObject([{ label: 'n1 > n2', swizzled: true }])
+    expect(commands('kill n1 refused=0.5')).toEqual([{ do: 'kill', hosts: [0], refused: 0.5 }])
+    expect(commands('send alice a sizes=1,20 discard=self')).toMatchObject([
+      { sizes: [1, 20], count: 1, selfDiscard: true },
+    ])
+    expect(commands('send alice a size=7 count=2')).toMatchObject([{ sizes: [7], count: 2 }])
+    expect(commands('ask alice 3')).toEqual([{ do: 'ask', client: 'alice', back: 3 }])
   })
 
   test('comments and blank lines count as lines, and nothing else', () => {

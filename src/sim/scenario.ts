@@ -5,20 +5,26 @@
  *     members 3                       how many hosts; first line
  *     option loss 0.1                 a link option, a limit, a timeout, or `maxTimestamp`
  *     start n1 n2 | start all
- *     cut n1 | n2 n3                  both ways between the sides; `cut n1 > n2` one way; `cut n1 - n2` this pair, both ways
- *     heal                            ends cuts, clogs, lost frames and pauses
- *     clog n1 > n2, unclog n1 > n2    nothing passes, nothing is lost
+ *     cut n1 | n2 n3                  both ways between the sides; `cut n1 > n2 n3` one way; `cut n1 - n2` this pair, both ways
+ *     heal                            ends cuts, clogs, lost frames, bad links and pauses
+ *     calm                            from now on the links lose and damage next to nothing
+ *     clog n1 > n2, unclog n1 > n2    nothing passes, nothing is lost; `unclog n1 > n2 swizzled` lets it out in any order
+ *     link n1 > n2 loss=0.1 baseMs=5  these links are worse than the rest; `link n1 > n2` makes them as the rest again
  *     mend n1 | n2 n3                 ends one cut of these links
  *     drop kind=install to=n2 from=n1 count=1
  *     hold kind=plan to=n2            takes what `drop` takes, but keeps it
  *     undrop, undrop kind=plan        from now on this is neither dropped nor held; without fields nothing is
  *     release                         nothing more is held, and what is held is sent now
- *     kill n1, kill n1 silently, restart n1, pause n1, resume n1, leave n1, slow n1 20ms
+ *     kill n1                         its peers are refused; `kill n1 refused=0.5` each by chance, `kill n1 silently` none
+ *     restart n1, pause n1, resume n1, leave n1, slow n1 20ms
  *     client alice n1                 a session named alice at n1
  *     join alice orders, leave alice orders, send alice orders count=3 size=100 service=safe
+ *     send alice a,b sizes=1,20       messages packed together, to two groups; `discard=self`: not to itself
  *     send alice @bob                 a private message
+ *     ask alice 3                     what became of the message it read three before the last
  *     close alice, die alice, lag alice 100ms (it does not read for so long)
  *     when n1 sends plan: kill n1     once, when n1 sends (or receives) a frame of that kind, or enters a phase (`when n1 enters recover`)
+ *     for 1..9: join c$ g$%3          nine times, with 1 to 9 for `$` and the rest of dividing it by 3 for `$%3`
  *     wait stable                     until nothing changes any more
  *     expect view n1,n2               these and no others are in one configuration
  *     expect received bob 5           messages read by a client so far
@@ -28,6 +34,8 @@
  */
 
 import type { Frame } from '../core/frames.ts'
+import { calmLink, type LinkProfile } from './network.ts'
+import type { Service } from '../core/types.ts'
 import { hostOf } from './world.ts'
 
 export class ScenarioError extends Error {
@@ -39,6 +47,9 @@ export class ScenarioError extends Error {
 
 type Kind = Frame['kind']
 
+/** From host to host. */
+export type Pairs = readonly (readonly [number, number])[]
+
 export type Command =
   | { readonly do: 'members'; readonly count: number }
   | { readonly do: 'option'; readonly name: string; readonly value: number }
@@ -46,20 +57,36 @@ export type Command =
       readonly do: 'start' | 'restart' | 'pause' | 'resume' | 'leave host'
       readonly hosts: readonly number[]
     }
-  | { readonly do: 'kill'; readonly hosts: readonly number[]; readonly refused: boolean }
+  | {
+      readonly do: 'kill'
+      readonly hosts: readonly number[]
+      /** Chance, for each peer, that it is refused. */
+      readonly refused: number
+    }
   | { readonly do: 'slow'; readonly host: number; readonly ms: number }
   | {
       readonly do: 'cut' | 'mend' | 'clog' | 'unclog'
-      readonly pairs: readonly (readonly [number, number])[]
+      readonly pairs: Pairs
+      /** As it was written: what ends something has the label of what began it. */
       readonly label: string
+      /** Of `unclog`. */
+      readonly swizzled: boolean
     }
-  | { readonly do: 'heal' | 'release' | 'wait stable' }
+  | {
+      readonly do: 'link'
+      readonly pairs: Pairs
+      readonly label: string
+      /** What differs from a calm link; null: as all the others again. */
+      readonly profile: Partial<LinkProfile> | null
+    }
+  | { readonly do: 'heal' | 'calm' | 'release' | 'wait stable' }
   | {
       readonly do: 'drop' | 'hold' | 'undrop'
       readonly kind: Kind | '*'
       readonly from: number | null
       readonly to: number | null
       readonly count: number
+      readonly probability: number
     }
   | { readonly do: 'client'; readonly client: string; readonly host: number }
   | { readonly do: 'join' | 'leave'; readonly client: string; readonly group: string }
@@ -68,10 +95,13 @@ export type Command =
       readonly client: string
       readonly groups: readonly string[]
       readonly to: string | null
+      /** So many times these sizes, packed together. */
       readonly count: number
-      readonly size: number
-      readonly service: 'fifo' | 'causal' | 'agreed' | 'safe'
+      readonly sizes: readonly number[]
+      readonly service: Service
+      readonly selfDiscard: boolean
     }
+  | { readonly do: 'ask'; readonly client: string; readonly back: number }
   | { readonly do: 'close' | 'die'; readonly client: string }
   | { readonly do: 'lag'; readonly client: string; readonly ms: number }
   | { readonly do: 'wait'; readonly ms: number }
@@ -109,7 +139,12 @@ const frameKinds: readonly Kind[] = [
   'recovered',
   'install',
 ]
-const services = ['fifo', 'causal', 'agreed', 'safe'] as const
+const services: readonly Service[] = ['fifo', 'causal', 'agreed', 'safe']
+
+/** The commands of one line: `at`, `wait` and what follows it. @throws ScenarioError. */
+export function parseLine(text: string, hosts: number, line = 1): Command[] {
+  return new Parser(line, text, hosts).commands()
+}
 
 /** @throws ScenarioError with the line. */
 export function parseScenario(source: string): Step[] {
@@ -119,8 +154,9 @@ export function parseScenario(source: string): Step[] {
     const text = raw.replace(/#.*/, '').trim()
     if (text === '') continue
     const line = index + 1
-    const parse = new Parser(line, text, hostsOf(steps))
-    for (const command of parse.commands()) steps.push({ line, text, command })
+    for (const each of repeated(text)) {
+      for (const command of parseLine(each, hostsOf(steps), line)) steps.push({ line, text: each, command })
+    }
   }
   if (steps[0]?.command.do !== 'members') {
     throw new ScenarioError(steps[0]?.line ?? 1, steps[0]?.text ?? '', 'the first command is `members N`')
@@ -128,9 +164,26 @@ export function parseScenario(source: string): Step[] {
   return steps
 }
 
+/** The lines that `for 1..3: command` stands for; `$` in it is the number, `$%2` the rest of a division. */
+function repeated(text: string): string[] {
+  const parts = /^for\s+(\d{1,6})\.\.(\d{1,6}):\s*(.+)$/.exec(text)
+  if (parts === null) return [text]
+  const [first, last, command] = [Number(parts[1]), Number(parts[2]), parts[3] as string]
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) =>
+    command.replace(/\$(?:%(\d+))?/g, (_whole, divisor?: string) =>
+      String(divisor === undefined ? first + i : (first + i) % Number(divisor)),
+    ),
+  )
+}
+
 function hostsOf(steps: readonly Step[]): number {
   const first = steps[0]?.command
   return first?.do === 'members' ? first.count : 0
+}
+
+/** From each host of the one to each of the other; a host has no link to itself. */
+function crossing(from: readonly number[], to: readonly number[]): [number, number][] {
+  return from.flatMap(a => to.flatMap((b): [number, number][] => (a === b ? [] : [[a, b]])))
 }
 
 class Parser {
@@ -174,19 +227,18 @@ class Parser {
       case 'resume':
         return { do: verb, hosts: this.hostList(rest) }
       case 'kill':
-        return {
-          do: 'kill',
-          hosts: this.hostList(rest.replace(/\s*silently$/, '')),
-          refused: !rest.endsWith('silently'),
-        }
+        return this.kill(rest)
       case 'slow':
         return { do: 'slow', host: this.host(words[0]), ms: this.time(words[1] ?? '') }
       case 'cut':
       case 'mend':
       case 'clog':
       case 'unclog':
-        return { do: verb, pairs: this.pairs(rest), label: rest }
+        return this.links(verb, rest)
+      case 'link':
+        return this.link(words)
       case 'heal':
+      case 'calm':
       case 'release':
         return { do: verb }
       case 'drop':
@@ -213,6 +265,12 @@ class Parser {
       case 'close':
       case 'die':
         return { do: verb, client: words[0] ?? this.fail('which client?') }
+      case 'ask':
+        return {
+          do: verb,
+          client: words[0] ?? this.fail('which client?'),
+          back: this.number(words[1] ?? '0', 0, 1000),
+        }
       case 'lag':
         return { do: verb, client: words[0] ?? this.fail('which client?'), ms: this.time(words[1] ?? '') }
       case 'when':
@@ -227,8 +285,27 @@ class Parser {
     }
   }
 
+  private kill(rest: string): Command {
+    const parts = /^(.*?)\s*(?:(silently)|refused=([\d.]+))?$/.exec(rest) as unknown as string[]
+    const refused = parts[2] === undefined ? this.number(parts[3] ?? '1', 0, 1) : 0
+    return { do: 'kill', hosts: this.hostList(parts[1] ?? ''), refused }
+  }
+
+  private links(verb: 'cut' | 'mend' | 'clog' | 'unclog', rest: string): Command {
+    const label = verb === 'unclog' ? rest.replace(/\s*swizzled$/, '') : rest
+    return { do: verb, pairs: this.pairs(label), label, swizzled: label !== rest }
+  }
+
+  private link(words: readonly string[]): Command {
+    const label = words.filter(word => !word.includes('=')).join(' ')
+    const given = words.filter(word => word.includes('='))
+    const fields = this.fields(given, Object.keys(calmLink))
+    const profile = Object.fromEntries([...fields].map(([name, value]) => [name, this.number(value)]))
+    return { do: 'link', pairs: this.pairs(label), label, profile: given.length === 0 ? null : profile }
+  }
+
   private drop(verb: 'drop' | 'hold' | 'undrop', words: readonly string[]): Command {
-    const fields = this.fields(words, ['kind', 'from', 'to', 'count'])
+    const fields = this.fields(words, ['kind', 'from', 'to', 'count', 'probability'])
     const kind = fields.get('kind') ?? '*'
     if (kind !== '*' && !frameKinds.includes(kind as Kind)) this.fail(`no frames of kind '${kind}'`)
     const from = fields.get('from')
@@ -239,14 +316,18 @@ class Parser {
       from: from === undefined ? null : this.host(from),
       to: to === undefined ? null : this.host(to),
       count: this.number(fields.get('count') ?? '1', 1, 1e6),
+      probability: this.number(fields.get('probability') ?? '1', 0, 1),
     }
   }
 
   private send(words: readonly string[]): Command {
     const [client, target, ...more] = words
     if (client === undefined || target === undefined) return this.fail('who sends, and to which group?')
-    const fields = this.fields(more, ['count', 'size', 'service'])
-    const service = (fields.get('service') ?? 'agreed') as (typeof services)[number]
+    const fields = this.fields(more, ['count', 'size', 'sizes', 'service', 'discard'])
+    const service = (fields.get('service') ?? 'agreed') as Service
+    const sizes = (fields.get('sizes') ?? fields.get('size') ?? '20').split(',')
+    const discard = fields.get('discard') ?? ''
+    if (discard !== '' && discard !== 'self') this.fail('`discard=self`, or nothing')
     if (!services.includes(service)) this.fail(`no service '${service}'`)
     return {
       do: 'send',
@@ -254,8 +335,9 @@ class Parser {
       groups: target.startsWith('@') ? [] : target.split(','),
       to: target.startsWith('@') ? target.slice(1) : null,
       count: this.number(fields.get('count') ?? '1', 1, 100_000),
-      size: this.number(fields.get('size') ?? '20', 0, 1e8),
+      sizes: sizes.map(size => this.number(size, 0, 1e8)),
       service,
+      selfDiscard: discard === 'self',
     }
   }
 
@@ -314,22 +396,13 @@ class Parser {
     const sides = text.split('|').map(side => side.trim())
     if (sides.length > 1) {
       const lists = sides.map(side => this.hostList(side))
-      return lists.flatMap((list, i) =>
-        lists.flatMap((other, j) =>
-          i === j ? [] : list.flatMap(a => other.map((b): [number, number] => [a, b])),
-        ),
-      )
+      return lists.flatMap((list, i) => lists.flatMap((other, j) => (i === j ? [] : crossing(list, other))))
     }
-    const pair = /^(\w+)\s*(>|-)\s*(\w+)$/.exec(text)
-    if (pair === null) return this.fail('`n1 | n2 n3`, `n1 > n2` or `n1 - n2`')
-    const a = this.host(pair[1])
-    const b = this.host(pair[3])
-    return pair[2] === '>'
-      ? [[a, b]]
-      : [
-          [a, b],
-          [b, a],
-        ]
+    const ends = /^([^>-]+)(>|-)([^>-]+)$/.exec(text)
+    if (ends === null) return this.fail('`n1 | n2 n3`, `n1 > n2` or `n1 - n2`')
+    const [from, to] = [this.hostList(ends[1] as string), this.hostList(ends[3] as string)]
+    const there = crossing(from, to)
+    return ends[2] === '>' ? there : [...there, ...there.map(([a, b]): [number, number] => [b, a])]
   }
 
   private hostList(text: string): number[] {

@@ -47,4 +47,13 @@ describe('scheduler', () => {
     scheduler.runUntil(10)
     expect(count).toBe(1)
   })
+
+  test('a cancelled timer that is due does not bring forward the next one', () => {
+    const scheduler = new Scheduler()
+    let count = 0
+    scheduler.at(3, () => expect.unreachable()).action = null
+    scheduler.at(10, () => count++)
+    scheduler.runUntil(5)
+    expect([count, scheduler.now]).toEqual([0, 5])
+  })
 })

@@ -63,7 +63,9 @@ export class Scheduler {
     for (;;) {
       const next = this.heap[0]
       if (next === undefined || next.at > time) break
-      this.step()
+      // What was cancelled must not let the one behind it run before its time.
+      if (next.action === null) this.pop()
+      else this.step()
     }
     if (time > this.now) this.now = time
   }

@@ -3,7 +3,7 @@
 import { Worker } from 'node:worker_threads'
 import { production } from './production.ts'
 import { run, type RunResult } from './run.ts'
-import { settingsOf } from './settings.ts'
+import { settingsOf, swarmSettingsOf } from './settings.ts'
 import { type Summary, summarize } from './report.ts'
 
 export interface SeedsOptions {
@@ -24,14 +24,16 @@ export interface Task {
   readonly seed: number
   readonly again: boolean
   readonly invariantsEvery: number
+  /** The nastier settings of the swarm. */
+  readonly swarm: boolean
 }
 
 /** A seed that takes this long spins: its thread is given up. */
 const STUCK_MS = 180_000
 
 export function runTask(task: Task): RunResult {
-  return run({ settings: settingsOf(task.seed), parts: production, invariantsEvery: task.invariantsEvery })
-    .result
+  const settings = task.swarm ? swarmSettingsOf(task.seed) : settingsOf(task.seed)
+  return run({ settings, parts: production, invariantsEvery: task.invariantsEvery }).result
 }
 
 export async function runSeeds(options: SeedsOptions): Promise<Summary> {
@@ -59,16 +61,17 @@ export async function runSeeds(options: SeedsOptions): Promise<Summary> {
 
 function tasksOf({ from, to, invariantsEvery = 1, repeatEvery = 50 }: SeedsOptions): Task[] {
   const tasks: Task[] = []
-  for (let seed = from; seed <= to; seed++) tasks.push({ seed, again: false, invariantsEvery })
+  for (let seed = from; seed <= to; seed++) tasks.push({ seed, again: false, invariantsEvery, swarm: false })
   if (repeatEvery > 0) {
     // The second run has other work before it in its thread: nothing may leak from run to run.
-    for (let seed = to; seed >= from; seed -= repeatEvery) tasks.push({ seed, again: true, invariantsEvery })
+    for (let seed = to; seed >= from; seed -= repeatEvery)
+      tasks.push({ seed, again: true, invariantsEvery, swarm: false })
   }
   return tasks
 }
 
 /** One thread until there is no more work; a thread that dies or spins is replaced. */
-async function workThrough(
+export async function workThrough(
   next: () => Task | null,
   done: (task: Task, result: RunResult) => void,
 ): Promise<void> {
@@ -121,6 +124,7 @@ function lost(seed: number, why: string): RunResult {
     virtualMs: 0,
     convergedMs: 0,
     elapsedMs: 0,
+    buggified: {},
     coverage: {},
     faultCounts: {},
   }

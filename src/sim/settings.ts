@@ -2,6 +2,7 @@
 
 import type { CellLimits, CellTimeouts } from '../core/api.ts'
 import type { GroupLimits } from '../groups/limits.ts'
+import { type FaultKind, faultWeights } from './faults.ts'
 import { Random } from '../lib/prng.ts'
 import { calmLink, type LinkProfile } from './network.ts'
 
@@ -31,7 +32,7 @@ export interface WorkloadSettings {
   readonly selfDiscardChance: number
   /** Mean time for which a client does not read after a batch. */
   readonly readMs: number
-  readonly acknowledgeMs: number
+  readonly clientAcknowledgeMs: number
   /** Client deaths and graceful closes per run. */
   readonly kills: number
   /** Clients that stop reading for a while. */
@@ -39,6 +40,8 @@ export interface WorkloadSettings {
 }
 
 export interface FaultSettings {
+  /** Kinds that do not happen in this run. */
+  readonly without: readonly FaultKind[]
   /** Independent faults during the safety phase. */
   readonly count: number
   /** Chance that a process entering recovery sets off a fault inside it; and how many such chances are taken. */
@@ -61,6 +64,8 @@ export interface Settings {
   readonly limits: Partial<CellLimits>
   readonly groupLimits: Partial<GroupLimits>
   readonly maxTimestamp: number | null
+  /** How often a point of the core where something rare may happen makes it happen; 0: never. Until the faults end. */
+  readonly buggify: number
   readonly loop: LoopSettings
   readonly workload: WorkloadSettings
   readonly faults: FaultSettings
@@ -135,6 +140,7 @@ export function settingsOf(seed: number): Settings {
     limits: limitsOf(root.fork('limits')),
     // An exchange in several parts can be cut short between them.
     groupLimits: random.chance(0.3) ? { statePartBytes: 300 } : {},
+    buggify: 0,
     maxTimestamp: random.chance(0.1) ? random.between(3000, 20_000) : null,
     loop: {
       turnMs: random.pick([0.01, 0.05, 0.2]),
@@ -154,15 +160,43 @@ export function settingsOf(seed: number): Settings {
       multiGroupChance: 0.1,
       selfDiscardChance: 0.1,
       readMs: random.pick([0.1, 1, 10]),
-      acknowledgeMs: random.pick([0.2, 2, 20]),
+      clientAcknowledgeMs: random.pick([0.2, 2, 20]),
       kills: random.between(0, 4),
       lagging: random.between(0, 2),
     },
     faults: {
+      without: [],
       count: faults,
       recoveryChance: random.pick([0.15, 0.3, 0.5]),
       recoveryCount: random.between(1, 4),
     },
     phases: { warmUpMs: 500, safetyMs: 500 + faults * random.pick([150, 250, 400]), livenessMs: 30_000 },
+  }
+}
+
+/**
+ * Nastier: any number of members, more faults, more of them inside recovery, rare things made common; and each run leaves
+ * out some kinds of faults, so that those which remain are not hidden behind the others (Groce et al., "Swarm testing",
+ * ISSTA 2012).
+ */
+export function swarmSettingsOf(seed: number): Settings {
+  const settings = settingsOf(seed)
+  const random = new Random(seed).fork('swarm')
+  const leaveOut = random.pick([0, 0.3, 0.6])
+  const kinds = faultWeights.map(([kind]) => kind)
+  const without = kinds.filter(() => random.chance(leaveOut))
+  const count = random.between(4, 30)
+  return {
+    ...settings,
+    members: random.between(1, 9),
+    buggify: random.chance(0.7) ? random.pick([0.01, 0.05, 0.2]) : 0,
+    workload: { ...settings.workload, messages: random.between(50, 500), kills: random.between(0, 8) },
+    faults: {
+      without: without.length === kinds.length ? [] : without,
+      count,
+      recoveryChance: random.pick([0.2, 0.5, 0.9]),
+      recoveryCount: random.between(1, 12),
+    },
+    phases: { ...settings.phases, safetyMs: 500 + count * random.pick([50, 150, 400]) },
   }
 }

@@ -1,123 +1,52 @@
-/** Plays a directed scenario on the simulator. */
+/** Carries out the commands of scenarios on a simulated world. */
 
-import type { CellLimits, CellTimeouts } from '../core/api.ts'
 import type { Sometimes } from '../lib/coverage.ts'
 import type { Client } from './client.ts'
-import type { Parts } from './parts.ts'
 import { calmLink } from './network.ts'
-import type { Violation } from './recorder.ts'
-import { describeDaemon, judge, waitForQuiet } from './run.ts'
-import { type Command, parseScenario, type Step } from './scenario.ts'
-import { type Settings, simulatedTimeouts } from './settings.ts'
-import { hostName, World } from './world.ts'
+import { type Command, parseLine, type Step } from './scenario.ts'
+import { describeDaemon, type Disturbance, hostName, hostOf, type World } from './world.ts'
 
-export interface Played {
-  readonly world: World
-  /** Expectations that did not hold, and what the judges found. */
-  readonly violations: readonly Violation[]
-}
-
-/** Nothing in here takes longer than this, in virtual ms. */
-const PATIENCE_MS = 20_000
-
-const linkOptions = Object.keys(calmLink)
-const timeoutOptions = Object.keys(simulatedTimeouts)
-const limitOptions: readonly (keyof CellLimits)[] = [
-  'maxFrameBytes',
-  'maxFrameSegments',
-  'windowBytes',
-  'queueBytes',
-  'maxMembers',
-]
-
-/** A quiet world: nothing goes wrong but what the scenario says. */
-export function quietSettings(members: number, seed: number): Settings {
-  return {
-    seed,
-    members,
-    network: calmLink,
-    timeouts: simulatedTimeouts,
-    limits: {},
-    groupLimits: {},
-    maxTimestamp: null,
-    loop: { turnMs: 0.02, slowChance: 0, slowMs: 0, inboxFrames: 100_000, eventsPerTurn: null },
-    workload: {
-      sessionsPerDaemon: 0,
-      groups: 0,
-      messages: 0,
-      meanBytes: 20,
-      largeChance: 0,
-      safeChance: 0,
-      privateChance: 0,
-      multiGroupChance: 0,
-      selfDiscardChance: 0,
-      readMs: 0.1,
-      acknowledgeMs: 0.5,
-      kills: 0,
-      lagging: 0,
-    },
-    faults: { count: 0, recoveryChance: 0, recoveryCount: 0 },
-    phases: { warmUpMs: 0, safetyMs: 0, livenessMs: PATIENCE_MS },
-  }
-}
-
-/** @throws ScenarioError if the text cannot be understood. */
-export function playScenario(source: string, parts: Parts, seed = 1): Played {
-  const steps = parseScenario(source)
-  const settings = settingsFor(steps, seed)
-  const world = new World({ settings, parts, notes: true, invariantsEvery: 1 })
-  const stage = new Stage(world)
-  for (const step of steps) {
-    if (world.aborted) break
-    stage.play(step)
-  }
-  if (!world.aborted) {
-    stage.settle()
-    waitForQuiet(world, world.now + PATIENCE_MS)
-    stage.askAll()
-    waitForQuiet(world, world.now + PATIENCE_MS)
-    judge(world, true)
-  }
-  return { world, violations: world.recorder.violations }
-}
-
-function settingsFor(steps: readonly Step[], seed: number): Settings {
-  const first = steps[0]?.command
-  const settings = quietSettings(first?.do === 'members' ? first.count : 1, seed)
-  const network: Record<string, number> = { ...settings.network }
-  const timeouts: Record<string, number> = { ...settings.timeouts }
-  const limits: Record<string, number> = {}
-  let { maxTimestamp } = settings
-  for (const { command, line, text } of steps) {
-    if (command.do !== 'option') continue
-    if (linkOptions.includes(command.name)) network[command.name] = command.value
-    else if (timeoutOptions.includes(command.name)) timeouts[command.name] = command.value
-    else if ((limitOptions as readonly string[]).includes(command.name)) limits[command.name] = command.value
-    else if (command.name === 'maxTimestamp') maxTimestamp = command.value
-    else throw new Error(`line ${line}: no option '${command.name}': ${text}`)
-  }
-  return {
-    ...settings,
-    network: network as unknown as Settings['network'],
-    timeouts: timeouts as unknown as CellTimeouts,
-    limits,
-    maxTimestamp,
-  }
-}
+/** Nothing takes longer than this, in virtual ms. */
+export const PATIENCE_MS = 20_000
 
 /** A field that a command leaves out names everything. */
 function named(given: number | null, own: number | null): boolean {
   return given === null || given === own
 }
 
-class Stage {
+/** For `a | b c`: by host, the index of its side. null if it is no partition of all hosts. */
+function sidesOf(label: string, hosts: readonly number[]): number[] | null {
+  const sides = label.split('|').map(side => side.match(/n\d+/g)?.map(hostOf) ?? [])
+  const found = hosts.map(host => sides.findIndex(side => side.includes(host)))
+  const named = sides.reduce((sum, side) => sum + side.length, 0)
+  return sides.length > 1 && named === hosts.length && !found.includes(-1) ? found : null
+}
+
+/** Something that was said to this world, as a scenario would say it. */
+export interface Said {
+  readonly at: number
+  readonly text: string
+}
+
+export class Stage {
+  /** All that was said with `say`, for who wants to play it again. */
+  readonly script: Said[] = []
   private readonly world: World
   private readonly clients: Map<string, Client> = new Map()
+  /** What has begun and not ended, by what it does and to whom. */
+  private readonly open: Map<string, Disturbance[]> = new Map()
 
   constructor(world: World) {
     this.world = world
   }
 
+  /** A command as text, carried out now. @throws ScenarioError. */
+  say(text: string): void {
+    this.script.push({ at: this.world.now, text })
+    for (const command of parseLine(text, this.world.hosts.length)) this.perform(command)
+  }
+
+  /** A step of a scenario; what cannot be done is a violation. */
   play({ command, line, text }: Step): void {
     try {
       this.perform(command)
@@ -159,6 +88,7 @@ class Stage {
       case 'close':
       case 'die':
       case 'lag':
+      case 'ask':
         this.useClient(command)
         break
       case 'members':
@@ -171,23 +101,23 @@ class Stage {
 
   private disturb(command: Command): void {
     const { world } = this
-    const { network } = world
     switch (command.do) {
       case 'start':
       case 'restart':
         for (const host of command.hosts) {
           if (command.do === 'restart') world.kill(host, 0)
+          if (world.daemons[host]?.alive === true) throw new Error(`${hostName(host)} runs`)
           world.disturb([host])
           world.start(host)
         }
         break
       case 'kill':
-        for (const host of command.hosts) world.kill(host, command.refused ? 1 : 0)
+        for (const host of command.hosts) world.kill(host, command.refused)
         break
       case 'pause':
         for (const host of command.hosts) {
+          this.begin(`pause ${host}`, [host], 'hosts')
           world.pause(host)
-          world.disturb([host]).until = Number.POSITIVE_INFINITY
         }
         break
       case 'resume':
@@ -196,35 +126,40 @@ class Stage {
       case 'leave host':
         for (const host of command.hosts) world.leave(host)
         break
-      case 'slow': {
-        const daemon = world.daemons[command.host]
-        world.disturb([command.host]).until = Number.POSITIVE_INFINITY
-        if (daemon !== null && daemon !== undefined) daemon.slowMs = command.ms
+      case 'slow':
+        this.slow(command.host, command.ms)
         break
-      }
+      case 'heal':
+        this.heal()
+        break
+      case 'calm':
+        world.calm()
+        break
+      default:
+        this.disturbNetwork(command)
+    }
+  }
+
+  private disturbNetwork(command: Command): void {
+    const { world } = this
+    const { network } = world
+    switch (command.do) {
       case 'cut':
       case 'mend':
       case 'clog':
       case 'unclog':
-        world.disturb(command.pairs.flat(), 'links').until =
-          command.do === 'unclog' || command.do === 'mend' ? world.now : Number.POSITIVE_INFINITY
-        world.recorder.note(world.now, null, 'fault', `${command.do} ${command.label}`)
-        for (const [from, to] of command.pairs) {
-          if (command.do === 'cut') network.cut(from, to)
-          else if (command.do === 'mend') network.mend(from, to)
-          else if (command.do === 'clog') network.clog(from, to)
-          else network.unclog(from, to, false)
-        }
+      case 'link':
+        this.disturbLinks(command)
         break
       case 'drop':
       case 'hold':
-        world.disturb(world.hosts, 'links').until = Number.POSITIVE_INFINITY
+        this.begin('drop', world.hosts, 'links')
         network.dropRules.push({
           kind: command.kind,
           from: command.from,
           to: command.to,
           remaining: command.count,
-          probability: 1,
+          probability: command.probability,
           hold: command.do === 'hold',
         })
         break
@@ -235,26 +170,93 @@ class Stage {
             named(command.to, to) &&
             (command.kind === '*' || command.kind === kind),
         )
+        if (network.dropRules.length === 0) this.endAll('drop')
         break
       case 'release':
         network.releaseHeld()
-        break
-      case 'heal':
-        this.heal()
         break
       default:
     }
   }
 
+  private disturbLinks(command: Extract<Command, { label: string }>): void {
+    const { world } = this
+    const { network } = world
+    const { pairs, label } = command
+    const sides = sidesOf(label, world.hosts)
+    const begin = (what: string): void => {
+      if (sides !== null) this.begin(`${what} ${label}`, sides, 'sides')
+      else this.begin(`${what} ${label}`, pairs.flat(), 'links')
+    }
+    world.recorder.note(world.now, null, 'fault', `${command.do} ${label}`)
+    switch (command.do) {
+      case 'cut':
+        begin('cut')
+        for (const [from, to] of pairs) network.cut(from, to)
+        break
+      case 'mend':
+        this.end(`cut ${label}`, pairs.flat())
+        for (const [from, to] of pairs) network.mend(from, to)
+        break
+      case 'clog':
+        this.begin(`clog ${label}`, pairs.flat(), 'links')
+        for (const [from, to] of pairs) network.clog(from, to)
+        break
+      case 'unclog':
+        this.end(`clog ${label}`, pairs.flat())
+        for (const [from, to] of pairs) network.unclog(from, to, command.swizzled)
+        break
+      default: {
+        const { profile } = command
+        if (profile === null) this.end(`link ${label}`, pairs.flat())
+        else this.begin(`link ${label}`, pairs.flat(), 'links')
+        const worse = profile === null ? null : { ...calmLink, ...profile }
+        for (const [from, to] of pairs) network.setLink(from, to, worse)
+      }
+    }
+  }
+
+  private begin(what: string, hosts: readonly number[], kind: Disturbance['kind']): void {
+    const disturbance = this.world.disturb(hosts, kind)
+    disturbance.until = Number.POSITIVE_INFINITY
+    const begun = this.open.get(what)
+    if (begun === undefined) this.open.set(what, [disturbance])
+    else begun.push(disturbance)
+  }
+
+  /** Ends the oldest of these; of what began otherwise (part of a larger cut) it disturbs as it ends. */
+  private end(what: string, links: readonly number[]): void {
+    const disturbance = this.open.get(what)?.shift()
+    if (disturbance === undefined) this.world.disturb(links, 'links')
+    else disturbance.until = this.world.now
+  }
+
+  private endAll(what: string): void {
+    for (const disturbance of this.open.get(what) ?? []) disturbance.until = this.world.now
+    this.open.delete(what)
+  }
+
+  private slow(host: number, ms: number): void {
+    if (ms > 0) this.begin(`slow ${host}`, [host], 'hosts')
+    else this.endAll(`slow ${host}`)
+    const daemon = this.world.daemons[host]
+    if (daemon !== null && daemon !== undefined) daemon.slowMs = ms
+  }
+
   private heal(): void {
     const { world } = this
     world.network.healAll()
-    for (const host of world.hosts) this.resume(host)
+    for (const host of world.hosts) {
+      this.resume(host)
+      this.slow(host, 0)
+    }
     for (const disturbance of world.disturbances) disturbance.until = Math.min(disturbance.until, world.now)
+    this.open.clear()
     world.recorder.note(world.now, null, 'fault', 'healed')
   }
 
   private resume(host: number): void {
+    this.endAll(`pause ${host}`)
     const daemon = this.world.daemons[host]
     if (daemon?.state === 'paused') this.world.resume(host)
   }
@@ -280,7 +282,8 @@ class Stage {
     }
   }
 
-  private client(name: string): Client {
+  /** @throws Error if there is none. */
+  client(name: string): Client {
     const client = this.clients.get(name)
     if (client === undefined) throw new Error(`there is no client '${name}'`)
     return client
@@ -310,19 +313,19 @@ class Stage {
       case 'lag':
         this.client(command.client).lagUntil = this.world.now + command.ms
         break
+      case 'ask': {
+        const client = this.client(command.client)
+        const seen = client.seen.at(-1 - command.back)
+        if (seen !== undefined) this.ask(client, seen)
+        break
+      }
       case 'send': {
         const target = command.to === null ? null : this.client(command.to)
         const member =
           target === null ? null : { daemon: target.daemon.member, session: target.number, id: target.id }
-        for (let index = 0; index < command.count; index++) {
-          this.client(command.client).send({
-            groups: command.groups,
-            member,
-            service: command.service,
-            selfDiscard: false,
-            sizes: [command.size],
-          })
-        }
+        const { groups, service, selfDiscard, sizes } = command
+        for (let index = 0; index < command.count; index++)
+          this.client(command.client).send({ groups, member, service, selfDiscard, sizes })
         break
       }
       default:
@@ -332,11 +335,12 @@ class Stage {
   /** In the end everyone asks what became of what it has received: all answers must agree. */
   askAll(): void {
     for (const client of this.clients.values()) {
-      if (client.state !== 'open') continue
-      const { daemon } = client
-      for (const { place, group, m, position } of client.seen)
-        daemon.enqueue(() => daemon.fateRequested(client, place, group, m, position))
+      if (client.state === 'open') for (const seen of client.seen) this.ask(client, seen)
     }
+  }
+
+  private ask(client: Client, { place, group, m, position }: Client['seen'][number]): void {
+    client.daemon.enqueue(() => client.daemon.fateRequested(client, place, group, m, position))
   }
 
   /** Until no configuration changed for long and everyone is operational; too long is a violation. */

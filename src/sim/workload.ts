@@ -1,24 +1,35 @@
-/** What the applications do: join and leave, send in every way there is, die, lag, and ask what became of messages. */
+/**
+ * What the applications do: join and leave, send in every way there is, die, lag, and ask what became of messages. It is
+ * said as a scenario would say it.
+ */
 
 import type { Random } from '../lib/prng.ts'
 import type { Client } from './client.ts'
 import type { Daemon } from './daemon.ts'
-import type { World } from './world.ts'
+import type { Stage } from './stage.ts'
+import { hostName, type World } from './world.ts'
 
 const clientNames = ['alice', 'bob', 'carol', 'dave', 'eve', 'frank']
+
+interface Named {
+  readonly name: string
+  readonly client: Client
+}
 
 export class Workload {
   /** Client messages sent. */
   messages = 0
-  readonly clients: Client[] = []
+  private readonly clients: Named[] = []
   readonly groups: readonly string[]
   private readonly world: World
+  private readonly stage: Stage
   private readonly random: Random
   private readonly equipped: Set<Daemon> = new Set()
   private stopped = false
 
-  constructor(world: World) {
+  constructor(world: World, stage: Stage) {
     this.world = world
+    this.stage = stage
     this.random = world.random.fork('workload')
     this.groups = Array.from({ length: world.settings.workload.groups }, (_, index) => `group-${index + 1}`)
   }
@@ -63,19 +74,18 @@ export class Workload {
     }
   }
 
-  connect(daemon: Daemon): Client {
+  connect(daemon: Daemon): void {
     const name = `${this.random.pick(clientNames)}${this.clients.length}`
-    const client = daemon.openClient(name, this.random.fork(`${daemon.member} ${this.clients.length}`))
-    this.clients.push(client)
-    for (const group of this.groups) if (this.random.chance(0.6)) client.join(group)
-    return client
+    this.stage.say(`client ${name} ${hostName(daemon.host)}`)
+    this.clients.push({ name, client: this.stage.client(name) })
+    for (const group of this.groups) if (this.random.chance(0.6)) this.stage.say(`join ${name} ${group}`)
   }
 
-  private openClients(): Client[] {
-    return this.clients.filter(client => client.state === 'open')
+  private openClients(): Named[] {
+    return this.clients.filter(({ client }) => client.state === 'open')
   }
 
-  private someClient(): Client | null {
+  private someClient(): Named | null {
     const open = this.openClients()
     return open.length === 0 ? null : this.random.pick(open)
   }
@@ -84,8 +94,8 @@ export class Workload {
     if (this.stopped) return
     const { random } = this
     const { workload } = this.world.settings
-    const client = this.someClient()
-    if (client === null) return
+    const named = this.someClient()
+    if (named === null) return
     const count = random.chance(0.2) ? random.between(2, 6) : 1
     const sizes = Array.from({ length: count }, () => this.size())
     const selfDiscard = random.chance(workload.selfDiscardChance)
@@ -93,14 +103,13 @@ export class Workload {
       ? 'safe'
       : random.pick(['agreed', 'agreed', 'causal', 'fifo'] as const)
     this.messages += count
-    if (selfDiscard) this.world.cover('self-discard')
+    const how = `sizes=${sizes.join()} service=${service}`
     if (random.chance(workload.privateChance)) {
-      const peer = random.pick(this.clients)
       this.world.cover('private message')
-      const member = { daemon: peer.daemon.member, session: peer.number, id: peer.id }
-      client.send({ groups: [], member, service, selfDiscard: false, sizes })
+      this.stage.say(`send ${named.name} @${random.pick(this.clients).name} ${how}`)
       return
     }
+    if (selfDiscard) this.world.cover('self-discard')
     const first = random.pick(this.groups)
     const groups = [first]
     if (random.chance(workload.multiGroupChance)) {
@@ -110,7 +119,7 @@ export class Workload {
         this.world.cover('multi-group message')
       }
     }
-    client.send({ groups, member: null, service, selfDiscard, sizes })
+    this.stage.say(`send ${named.name} ${groups.join()} ${how}${selfDiscard ? ' discard=self' : ''}`)
   }
 
   private size(): number {
@@ -122,38 +131,28 @@ export class Workload {
   }
 
   private killOne(): void {
-    const client = this.stopped ? null : this.someClient()
-    if (client === null) return
-    if (this.random.chance(0.3)) client.close()
-    else client.kill()
-    if (this.random.chance(0.7) && client.daemon.state === 'running') this.connect(client.daemon)
+    const named = this.stopped ? null : this.someClient()
+    if (named === null) return
+    const { daemon } = named.client
+    this.stage.say(`${this.random.chance(0.3) ? 'close' : 'die'} ${named.name}`)
+    if (this.random.chance(0.7) && daemon.state === 'running') this.connect(daemon)
   }
 
   private lagOne(): void {
-    const client = this.stopped ? null : this.someClient()
-    if (client !== null) client.lagUntil = this.world.now + this.random.exponential(400)
+    const named = this.stopped ? null : this.someClient()
+    if (named !== null) this.stage.say(`lag ${named.name} ${this.random.exponential(400)}ms`)
   }
 
   private changeMembership(): void {
-    const client = this.stopped ? null : this.someClient()
-    if (client === null) return
+    const named = this.stopped ? null : this.someClient()
+    if (named === null) return
     const group = this.random.pick(this.groups)
-    if (client.wanted.has(group)) client.leave(group)
-    else client.join(group)
+    this.stage.say(`${named.client.wanted.has(group) ? 'leave' : 'join'} ${named.name} ${group}`)
   }
 
   private askFate(): void {
-    const client = this.stopped ? null : this.someClient()
-    if (client !== null && client.seen.length > 0) this.ask(client, this.random.pick(client.seen))
-  }
-
-  private ask(client: Client, seen: Client['seen'][number]): void {
-    const { place, group, m, position } = seen
-    client.daemon.enqueue(() => client.daemon.fateRequested(client, place, group, m, position))
-  }
-
-  /** At the end everyone asks for what it saw last. */
-  askAll(): void {
-    for (const client of this.openClients()) for (const seen of client.seen) this.ask(client, seen)
+    const named = this.stopped ? null : this.someClient()
+    const seen = named?.client.seen.length ?? 0
+    if (named !== null && seen > 0) this.stage.say(`ask ${named.name} ${this.random.int(seen)}`)
   }
 }

@@ -3,10 +3,11 @@
 import type { CellEvent } from '../core/api.ts'
 import type { Frame, Lane } from '../core/frames.ts'
 import type { MemberId } from '../core/types.ts'
+import { type Buggify, type BuggifyPoint, buggifyPoints } from '../lib/buggify.ts'
 import type { Sometimes } from '../lib/coverage.ts'
 import { Random } from '../lib/prng.ts'
 import { Daemon } from './daemon.ts'
-import { Network } from './network.ts'
+import { calmLink, Network } from './network.ts'
 import { Oracles } from './oracles.ts'
 import type { Parts } from './parts.ts'
 import { Recorder } from './recorder.ts'
@@ -63,6 +64,9 @@ export class World {
   /** Frames that wait for a process before the network drops more. */
   inboxFrames: number
   aborted = false
+  /** Times that each rare thing was made to happen. */
+  readonly buggified: Map<BuggifyPoint, number> = new Map()
+  private peaceful = false
   readonly invariants: { readonly every: number }
   private readonly incarnations: number[]
   private readonly graves: string[] = []
@@ -122,6 +126,21 @@ export class World {
     this.graves.push(id)
   }
 
+  /** For one process: some points never do anything in it, the others now and then. */
+  buggifier(random: Random): Buggify {
+    const chance = this.settings.buggify
+    const chances = new Map<BuggifyPoint, number>()
+    for (const point of buggifyPoints) {
+      const rare = point === 'forms again' || point === 'gives up an attempt'
+      if (random.chance(0.4)) chances.set(point, rare ? chance / 50 : chance)
+    }
+    return point => {
+      const happens = !this.peaceful && random.chance(chances.get(point) ?? 0)
+      if (happens) this.buggified.set(point, (this.buggified.get(point) ?? 0) + 1)
+      return happens
+    }
+  }
+
   /** An exception came out of the code under test: nothing after it means anything. */
   abort(): void {
     this.aborted = true
@@ -178,6 +197,19 @@ export class World {
     this.disturb([host])
     this.recorder.note(this.now, host, 'fault', 'resumed')
     this.daemons[host]?.resume()
+  }
+
+  /** What is left of loss and the like must not cost a member its life by chance: nothing would ever be final. */
+  calm(): void {
+    const { profile } = this.network
+    this.network.profile = {
+      ...profile,
+      loss: Math.min(profile.loss, 0.01),
+      corrupt: Math.min(profile.corrupt, 0.001),
+      capacity: calmLink.capacity,
+    }
+    this.inboxFrames = Number.POSITIVE_INFINITY
+    this.peaceful = true
   }
 
   leave(host: number): void {
@@ -255,6 +287,12 @@ function withinBudget(settings: Settings): boolean {
   return (
     network.loss <= 0.05 && network.corrupt <= 0.01 && network.capacity >= 1000 && loop.inboxFrames >= 1000
   )
+}
+
+export function describeDaemon(daemon: Daemon): string {
+  const { configuration, phase } = daemon.cell
+  const members = configuration.members.map(member => member.slice(0, member.indexOf('#'))).join(' ')
+  return `${hostName(daemon.host)} ${phase} in ${configuration.id.epoch} {${members}}`
 }
 
 export function hostName(host: number): string {

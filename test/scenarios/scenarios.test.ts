@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { production } from '../../src/sim/production.ts'
-import { playScenario } from '../../src/sim/stage.ts'
+import { playScenario } from '../../src/sim/play.ts'
 
 const directory = new URL('.', import.meta.url)
 const files = readdirSync(directory).filter(name => name.endsWith('.scenario'))

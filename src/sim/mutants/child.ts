@@ -9,7 +9,7 @@ import { production } from '../production.ts'
 import type { Violation } from '../recorder.ts'
 import { run } from '../run.ts'
 import { settingsOf } from '../settings.ts'
-import { playScenario } from '../stage.ts'
+import { playScenario } from '../play.ts'
 import type { World } from '../world.ts'
 
 export interface Orders {

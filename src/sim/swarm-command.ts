@@ -1,0 +1,104 @@
+/** `anasazi sim --swarm`. */
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { production } from './production.ts'
+import { formatFailure } from './report.ts'
+import { run } from './run.ts'
+import { swarmSettingsOf } from './settings.ts'
+import {
+  formatSwarm,
+  runSwarm,
+  shrinkSeed,
+  type SwarmFailure,
+  swarmReplay,
+  type SwarmTotals,
+} from './swarm.ts'
+
+export interface SwarmFlags {
+  /** One seed only. */
+  readonly seed?: number
+  /** First seed; drawn if it is not given. */
+  readonly from?: number | undefined
+  readonly minutes: number
+  readonly jobs: number
+  readonly failFast?: boolean
+  readonly json?: boolean
+  /** Directory for scenarios. */
+  readonly keep?: string
+}
+
+/** Failures that are made small, each of another property; and the time for one, in seconds. */
+const maxShrunk = 3
+const shrinkSeconds = 120
+
+/** @returns the exit code. */
+export async function huntSwarm(flags: SwarmFlags): Promise<number> {
+  if (flags.seed !== undefined) return oneSeed(flags, flags.seed)
+  const from = flags.from ?? Math.floor(Math.random() * 2 ** 40)
+  const { minutes, jobs } = flags
+  const summary = await runSwarm({ from, minutes, jobs, failFast: flags.failFast === true, progress })
+  endProgress()
+  if (flags.json !== true) print(formatSwarm(summary))
+  const scenarios = shrinkAll(summary.failures, flags)
+  if (flags.json === true) print(JSON.stringify({ ...summary, passed: summary.failed === 0, scenarios }))
+  return summary.failed === 0 ? 0 : 1
+}
+
+function oneSeed(flags: SwarmFlags, seed: number): number {
+  const settings = swarmSettingsOf(seed)
+  const { result } = run({ settings, parts: production })
+  const { violations } = result
+  if (violations.length === 0) {
+    print(flags.json === true ? JSON.stringify({ ...result, settings }) : `seed ${seed}: every check holds`)
+    return 0
+  }
+  if (flags.json !== true) print(formatFailure(seed, violations))
+  const scenarios = shrinkAll([{ seed, violations, replay: swarmReplay(seed) }], flags)
+  if (flags.json === true) print(JSON.stringify({ ...result, settings, scenarios }))
+  return 1
+}
+
+interface KeptScenario {
+  readonly seed: number
+  readonly property: string
+  readonly scenario: string | null
+}
+
+function shrinkAll(failures: readonly SwarmFailure[], flags: SwarmFlags): KeptScenario[] {
+  const kept: KeptScenario[] = []
+  for (const { seed, violations } of failures) {
+    const property = violations[0]?.property ?? ''
+    if (kept.length >= maxShrunk || kept.some(other => other.property === property)) continue
+    process.stderr.write(`making seed ${seed} small (${property}) …\n`)
+    const { scenario, before, after, tries } = shrinkSeed(seed, property, shrinkSeconds)
+    kept.push({ seed, property, scenario })
+    if (flags.json === true) continue
+    if (scenario === null) print(`\nseed ${seed}: played from its script it does not fail`)
+    else print(`\nseed ${seed}: ${before} lines made ${after} in ${tries} tries:\n\n${scenario}`)
+    if (scenario !== null && flags.keep !== undefined) keep(flags.keep, seed, property, scenario)
+  }
+  return kept
+}
+
+function keep(directory: string, seed: number, property: string, scenario: string): void {
+  mkdirSync(directory, { recursive: true })
+  const file = join(directory, `${property.replace(/[^a-z0-9]+/gi, '-')}-${seed}.scenario`)
+  writeFileSync(file, scenario)
+  print(`written to ${file}`)
+}
+
+function progress({ seeds, failed, virtualMs }: SwarmTotals): void {
+  if (process.stderr.isTTY !== true) return
+  process.stderr.write(
+    `\r${seeds} seeds, ${failed} failed, ${(virtualMs / 3_600_000).toFixed(2)} simulated hours `,
+  )
+}
+
+function endProgress(): void {
+  if (process.stderr.isTTY === true) process.stderr.write('\r\u001b[K')
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
