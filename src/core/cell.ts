@@ -37,6 +37,11 @@ import { bytesOf, type Stream } from './stream.ts'
 import { findStalled, onFacts, plausibleTimestamp, trafficTurn, windowFull } from './traffic.ts'
 import type { Configuration, MemberId, Segment } from './types.ts'
 
+/** What the segments of one frame may count for: several times what a frame of any configuration carries. */
+const mostFrameBytes = 4 * 1024 * 1024
+/** Frames and segments of a stream that are held whatever the window. */
+const leastPieces = 4096
+
 export class Cell implements CellApi {
   /** For tests and the simulator's oracles; everybody else uses the methods. */
   readonly state: CellState
@@ -205,12 +210,17 @@ export class Cell implements CellApi {
    * does not fit counts as lost: asked for again once what is held became stable.
    */
   private fits(frame: DataFrame): boolean {
-    const { ordering, limits, frozen } = this.state
-    if (!plausibleTimestamp(ordering, frame.ts)) return false
-    if (frozen) return true // nothing becomes stable any more, and recovery must not want for room
+    const { ordering, limits, frozen, phase } = this.state
+    if (!plausibleTimestamp(ordering, frame.ts) || bytesOf(frame) > mostFrameBytes) return false
+    if (frozen && phase.name === 'recover' && phase.plan !== null) {
+      // Nothing becomes stable any more, and recovery must not want for room; but it wants no more than the Plan.
+      return frame.seq <= (groupOf(this.state, phase.plan)?.streams[frame.rank]?.upTo ?? 0)
+    }
     const stream = ordering.streams[frame.rank] as Stream
     const windows = frame.seq === stream.contiguous + 1 ? 16 : 4
-    return stream.heldBytes <= windows * (limits.windowBytes + limits.maxFrameBytes)
+    const room = windows * (limits.windowBytes + limits.maxFrameBytes)
+    // A segment counts for some bytes at any member that behaves: no window of its has more pieces than this.
+    return stream.heldBytes <= room && stream.heldPieces <= Math.max(leastPieces, room / 16)
   }
 
   private receiveMembership(from: MemberId, frame: MembershipFrame, now: number): void {
@@ -257,7 +267,6 @@ export class Cell implements CellApi {
   private membershipTurn(now: number): void {
     const { state } = this
     retarget(state, now)
-    if (state.phase.name === 'operational' && state.buggify('forms again')) state.restless = true
     const why = state.phase.name === 'operational' ? discontent(state) : null
     if (why !== null) becomeGather(state, why, now)
     if (state.phase.name === 'recover') recoverTurn(state, state.phase, now)

@@ -34,7 +34,6 @@ export function retarget(state: CellState, now: number): void {
 export function discontent(state: CellState): string | null {
   const { configuration } = state.ordering
   if (state.departed.size > 0) return `${[...state.departed].join(' ')} left the configuration`
-  if (state.restless) return 'restless'
   if (state.ordering.highestTs > state.maxTimestamp) return 'timestamps near their limit'
   if (!sameMembers(state.target, configuration.members)) return 'who hears whom has changed'
   return null

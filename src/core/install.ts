@@ -29,7 +29,6 @@ export function install(state: CellState, plan: PlanFrame): void {
   state.repair = new Repair(state.limits, state.timeouts)
   state.frozen = false
   state.gateOpen = false
-  state.restless = false
   state.departed.clear()
   state.deliveredTs = 0
   state.consumedSum = 0

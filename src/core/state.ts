@@ -94,8 +94,6 @@ export class CellState {
   /** Members of the configuration that proved to have left it. */
   readonly departed: Set<MemberId> = new Set()
   gateOpen = false
-  /** To form again, though nothing is wrong. */
-  restless = false
   /** Set when a graceful leave began. */
   leavingSince: number | null = null
   /** What we want to be: the clique of the matrix; kept with the version it was computed from. */

@@ -8,7 +8,6 @@ export const buggifyPoints = [
   'consumed untold',
   'delivers less',
   'facts untold',
-  'forms again',
   'gives up an attempt',
   'keeps what is stable',
   'late heartbeat',

@@ -197,6 +197,6 @@ export function swarmSettingsOf(seed: number): Settings {
       recoveryChance: random.pick([0.2, 0.5, 0.9]),
       recoveryCount: random.between(1, 12),
     },
-    phases: { ...settings.phases, safetyMs: 500 + count * random.pick([50, 150, 400]) },
+    phases: { ...settings.phases, safetyMs: 500 + count * random.pick([30, 100, 250]) },
   }
 }

@@ -131,8 +131,8 @@ export class World {
     const chance = this.settings.buggify
     const chances = new Map<BuggifyPoint, number>()
     for (const point of buggifyPoints) {
-      const rare = point === 'forms again' || point === 'gives up an attempt'
-      if (random.chance(0.4)) chances.set(point, rare ? chance / 50 : chance)
+      // It is asked at every turn of a recovery, which would never end.
+      if (random.chance(0.4)) chances.set(point, point === 'gives up an attempt' ? chance / 50 : chance)
     }
     return point => {
       const happens = !this.peaceful && random.chance(chances.get(point) ?? 0)
