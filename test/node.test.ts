@@ -450,7 +450,7 @@ describe('close', () => {
 
   it('waits for nobody who does not read', async () => {
     const node = await testNode({ config: quietConfig(testDirectory(), 'n1') })
-    const deaf = await openSocketChannel(endpoint(node, 'unix'))
+    const deaf = await openSocketChannel(endpoint(node, 'unix'), { timeoutMs: 10_000 })
     deaf.write([
       encodeClientFrame({
         kind: 'hello',

@@ -55,17 +55,14 @@ class Reader {
 }
 
 it('500 sessions on one daemon, 1000 joins in a burst, a message from each to all', async () => {
-  const lab = await laboratory({ names: ['n1', 'n2'], trace: false, cell: patient })
+  // With the timeouts that everybody has: what so many are told does not keep a daemon from hearing its peers.
+  const lab = await laboratory({ names: ['n1', 'n2'], trace: false })
   await startTogether(lab)
   const opening = stopwatch()
-  const readers: Reader[] = []
-  // Fewer at a time than may wait for their handshake.
-  while (readers.length < 500) {
-    const names = Array.from({ length: 100 }, (_, i) => `s${readers.length + i}`)
-    const sessions = await Promise.all(names.map(name => connect(lab.url('n1'), { name })))
-    readers.push(...sessions.map(session => new Reader(session)))
-  }
-  figure('500 sessions opened', opening(), 'ms')
+  const names = Array.from({ length: 500 }, (_, i) => `s${i}`)
+  const sessions = await Promise.all(names.map(name => connect(lab.url('n1'), { name })))
+  const readers = sessions.map(session => new Reader(session))
+  figure('500 sessions opened at once', opening(), 'ms')
 
   const joining = stopwatch()
   const joined = await Promise.all(
@@ -105,13 +102,14 @@ it('500 sessions on one daemon, 1000 joins in a burst, a message from each to al
 
   const { counters } = await cellStatus((readers[0] as Reader).session)
   figure('passes of the daemon that took too long', counters['cell.loop.stalledMs'], 'ms together')
+  figure('passes that were cut short', counters['cell.loop.cutShort'])
 
   const leaving = stopwatch()
   await Promise.all(readers.map(({ session }) => session.close()))
   await eventually(async () => (await other.groups()).length === 0)
   figure('500 sessions closed', leaving(), 'ms')
   await other.close()
-})
+}, 240_000)
 
 it('10,000 groups of one session, also at a daemon that comes later', async () => {
   const lab = await laboratory({ names: ['n1', 'n2', 'n3'], trace: false, cell: patient })

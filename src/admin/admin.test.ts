@@ -83,7 +83,7 @@ describe('EventLog', () => {
     expect(log.recent(10, 9)).toEqual([])
   })
 
-  it('tells subscribers, and drops those that throw', () => {
+  it('tells subscribers; what one of them throws is told to all, once', () => {
     const log = new EventLog(() => 5)
     const seen: RecordedEvent[] = []
     let thrown = 0
@@ -96,11 +96,25 @@ describe('EventLog', () => {
     log.emit(phase('b'))
     stop()
     log.emit(phase('c'))
+    const failed = { type: 'callback', cell: '', callback: 'a subscriber of events', words: 'Error: broken' }
     expect(seen).toEqual([
       { sequence: 1, at: 5, count: 1, event: phase('a') },
-      { sequence: 2, at: 5, count: 1, event: phase('b') },
+      { sequence: 2, at: 5, count: 1, event: failed },
+      { sequence: 3, at: 5, count: 1, event: phase('b') },
     ])
-    expect(thrown).toBe(1)
+    // It is told on: what fails once, such as a full disk, may work the next time.
+    expect(thrown).toBe(4)
+    expect(log.recent().filter(({ event }) => event.type === 'callback')).toHaveLength(1)
+  })
+
+  it('ends with a subscriber that fails in another way each time', () => {
+    const log = new EventLog(() => 5)
+    let thrown = 0
+    log.subscribe(() => {
+      throw new Error(`${++thrown}`)
+    })
+    for (let i = 0; i < 10; i++) log.emit(phase('a'))
+    expect(log.sequence).toBe(75)
   })
 
   it('counts what comes in floods', () => {
@@ -125,6 +139,11 @@ describe('EventLog', () => {
 
 describe('describeEvent', () => {
   const events: [AdminEvent, string, string][] = [
+    [
+      { type: 'callback', cell: '', callback: 'onWake', words: 'Error: no' },
+      'warn',
+      'onWake of the program failed: Error: no',
+    ],
     [phase('lost n2'), 'info', 'phase gather: lost n2'],
     [
       { type: 'suspicion', cell: 'main', member: 'n2#1', reason: 'silent' },

@@ -2,8 +2,10 @@
 
 import type { LimitName } from '../config/limits.ts'
 import type { LossReason, PhaseName } from '../core/api.ts'
+import { type CallbackFailure, Callbacks } from '../lib/callbacks.ts'
 
 interface InCell {
+  /** '' for the daemon as a whole. */
   readonly cell: string
 }
 
@@ -57,6 +59,10 @@ export type AdminEvent =
       readonly value: number
       readonly bound: number
     })
+  /** A member ordered something against the rules: it counts for nothing, here as at all others. */
+  | (InCell & { readonly type: 'brokenRule'; readonly member: string; readonly words: string })
+  /** Something that the program around the node gave it threw; told once for each distinct error. */
+  | (InCell & { readonly type: 'callback'; readonly callback: string; readonly words: string })
 
 export interface RecordedEvent {
   /** 1, 2, 3 … in this daemon. */
@@ -87,6 +93,8 @@ export function severityOf(event: AdminEvent): Severity {
     case 'eviction':
     case 'stall':
     case 'limit':
+    case 'brokenRule':
+    case 'callback':
       return 'warn'
   }
 }
@@ -129,6 +137,10 @@ export function describeEvent(event: AdminEvent): string {
       return `event loop stood still for ${Math.round(event.ms)} ms`
     case 'limit':
       return `limit ${event.limit} hit${event.who === '' ? '' : ` by ${event.who}`}: ${event.value} of ${event.bound}`
+    case 'brokenRule':
+      return `${event.member} breaks a rule, and is not heeded: ${event.words}`
+    case 'callback':
+      return `${event.callback} of the program failed: ${event.words}`
   }
 }
 
@@ -141,6 +153,8 @@ function identityOf(event: AdminEvent): string {
       return `stall ${event.cell}`
     case 'limit':
       return `limit ${event.cell} ${event.limit} ${event.who}`
+    case 'brokenRule':
+      return `brokenRule ${event.cell} ${event.member} ${event.words}`
     case 'clientRefused':
       return `clientRefused ${event.cell} ${event.code}`
     case 'peerRejected':
@@ -169,6 +183,8 @@ export class EventLog {
   private readonly ring: (Entry | undefined)[]
   private readonly repeatable = new Map<string, Entry>()
   private readonly subscribers = new Set<(recorded: RecordedEvent) => void>()
+  private readonly callbacks = new Callbacks(failure => void this.failures.push(failure))
+  private readonly failures: CallbackFailure[] = []
   private last = 0
 
   /** @param clock wall clock in ms since 1970. */
@@ -196,17 +212,17 @@ export class EventLog {
     const entry: Entry = { sequence: ++this.last, at, count: 1, event }
     this.ring[entry.sequence % this.capacity] = entry
     if (identity !== '') this.remember(identity, entry)
+    // Whoever only watches must not be able to stop what it watches.
     for (const subscriber of this.subscribers) {
-      try {
-        subscriber({ ...entry })
-      } catch {
-        // Whoever only watches must not be able to stop what it watches.
-        this.subscribers.delete(subscriber)
-      }
+      this.callbacks.call('a subscriber of events', () => subscriber({ ...entry }))
+    }
+    // After the event itself: all see them in their order. No more than are told apart.
+    for (let failure = this.failures.shift(); failure !== undefined; failure = this.failures.shift()) {
+      this.emit({ type: 'callback', cell: '', callback: failure.callback, words: failure.words })
     }
   }
 
-  /** @returns ends the subscription. A subscriber that throws is dropped. */
+  /** @returns ends the subscription. What a subscriber throws is an event itself, once for each distinct error. */
   subscribe(subscriber: (recorded: RecordedEvent) => void): () => void {
     this.subscribers.add(subscriber)
     return () => {

@@ -110,6 +110,11 @@ const counters = [
   ['cell.joins', 'events', 'Joins of local sessions that were ordered.'],
   ['cell.leaves', 'events', 'Leaves of local sessions that were ordered.'],
   ['cell.views', 'views', 'Views shown to local sessions, each view counted once.'],
+  [
+    'cell.rules.broken',
+    'events',
+    'What other members ordered against the rules: it counts for nothing, here as at all others.',
+  ],
   ['cell.credit.holds', 'events', 'Times that credit was held back because a local session lagged.'],
   ['cell.credit.heldMs', 'ms', 'Time for which credit was held back.'],
   [
@@ -123,7 +128,7 @@ const counters = [
   [
     'cell.loop.cutShort',
     'turns',
-    'Turns that left deliveries to local sessions for the next, so that peers were heard in between.',
+    'Turns that left some of their work for clients to the next, so that peers were heard in between.',
   ],
   ['cell.trace.lines', 'lines', 'Lines written to the trace.'],
   ['cell.trace.dropped', 'lines', 'Lines not written because the trace file could not take them.'],

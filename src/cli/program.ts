@@ -2,14 +2,17 @@
 
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
+import { addChaosCommand } from './commands/chaos.ts'
 import { addConfigCommand } from './commands/config.ts'
 import { addDaemonCommand } from './commands/daemon.ts'
 import { addDemoCommand } from './commands/demo.ts'
+import { addFuzzCommand } from './commands/fuzz.ts'
 import { addGroupsCommand } from './commands/groups.ts'
 import { addJoinCommand } from './commands/join.ts'
 import { addMembersCommand } from './commands/members.ts'
 import { addSendCommand } from './commands/send.ts'
 import { addSimCommand } from './commands/sim.ts'
+import { addSoakCommand } from './commands/soak.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addVerifyCommand } from './commands/verify.ts'
 import type { CommandContext } from './context.ts'
@@ -67,6 +70,9 @@ export function buildProgram(context: CommandContext): Command {
   addConfigCommand(program, context)
   addVerifyCommand(program, context)
   addSimCommand(program, context)
+  addFuzzCommand(program, context)
+  addChaosCommand(program, context)
+  addSoakCommand(program, context)
   return program
 }
 

@@ -3,6 +3,7 @@
 import type { ClientLimits, ClientPlace } from '../codec/client.ts'
 import type { Service } from '../core/types.ts'
 import type { SessionId, ViewId } from '../groups/types.ts'
+import type { CallbackFailure } from '../lib/callbacks.ts'
 import type { AnasaziError } from '../lib/errors.ts'
 import type { ClientTraceLine } from '../lib/trace.ts'
 import type { EventBatch } from './batch.ts'
@@ -191,7 +192,7 @@ export interface SessionOptions {
   readonly queueBytes?: number
   /** After a loss connect again as a new member; default false. */
   readonly reconnect?: boolean
-  /** Longest handshake, ms; default 10,000. */
+  /** Longest wait for a connection, and longest handshake; ms, default 10,000. */
   readonly handshakeTimeoutMs?: number
   /** Called for every line of this session's trace. */
   readonly trace?: (line: ClientTraceLine) => void
@@ -201,6 +202,11 @@ export interface SessionOptions {
   readonly onWarning?: (warning: WarningEvent) => void
   /** Called once when the session ends: null after `close()`. */
   readonly onClose?: (error: AnasaziError | null) => void
+  /**
+   * Called with what one of the callbacks above threw, or rejected with, once for each distinct error; without it, the
+   * error is printed. The session does not notice either way.
+   */
+  readonly onCallbackError?: (failure: CallbackFailure) => void
   /** Gives up connecting. */
   readonly signal?: AbortSignal
 }

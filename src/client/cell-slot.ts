@@ -5,6 +5,7 @@ import type { Service } from '../core/types.ts'
 import type { SessionId } from '../groups/types.ts'
 import { AnasaziError } from '../lib/errors.ts'
 import type { MessageData, MessageFate, Receipt, SendOptions } from './api.ts'
+import { checkData, checkService } from './arguments.ts'
 import type { Channel } from './channel.ts'
 import type { QueuedItem } from './events.ts'
 import type { LinkGroup, LinkReceiver } from './link.ts'
@@ -205,8 +206,9 @@ export class CellSlot implements LinkReceiver, QueueOwner {
 
   /* Sending */
 
-  /** @throws AnasaziError `too-large`. */
+  /** @throws AnasaziError `too-large`, `bad-argument`. */
   private checked(data: MessageData): MessageData {
+    checkData(data)
     const most = this.link?.welcome.limits.maxMessageBytes ?? Number.POSITIVE_INFINITY
     if (typeof data !== 'string') {
       if (data.length > most) throw tooLarge(data.length, most)
@@ -221,19 +223,22 @@ export class CellSlot implements LinkReceiver, QueueOwner {
   trySend(destination: Destination, data: MessageData, options: SendOptions = DEFAULTS): number {
     if (this.ended) throw new AnasaziError('closed')
     if (this.link === null || !this.link.isOpen) return 0
-    const service = options.service ?? this.options.service
+    const service = this.serviceOf(options)
     return this.link.outbox.trySend(destination, this.checked(data), service, options.selfDiscard === true)
   }
 
+  private serviceOf({ service }: SendOptions): Service {
+    if (service === undefined) return this.options.service
+    checkService(service)
+    return service
+  }
+
   send(destination: Destination, data: MessageData, options: SendOptions = DEFAULTS): Promise<Receipt> {
-    const service = options.service ?? this.options.service
     const { link } = this
-    if (link === null) {
-      const copy = typeof data === 'string' ? data : new Uint8Array(data)
-      return this.whenUsable().then(() => this.send(destination, copy, options))
-    }
+    if (link === null) return this.sendLater(destination, data, options)
     if (this.ended || !link.isOpen) return Promise.reject(new AnasaziError('closed'))
     return new Promise((resolve, reject) => {
+      const service = this.serviceOf(options)
       const checked = this.checked(data)
       link.outbox.send(destination, checked, service, options.selfDiscard === true, {
         sequence: 0,
@@ -241,6 +246,16 @@ export class CellSlot implements LinkReceiver, QueueOwner {
         reject,
       })
     })
+  }
+
+  private async sendLater(
+    destination: Destination,
+    data: MessageData,
+    options: SendOptions,
+  ): Promise<Receipt> {
+    const copy = typeof data === 'string' ? data : new Uint8Array(this.checked(data) as Uint8Array)
+    await this.whenUsable()
+    return this.send(destination, copy, options)
   }
 
   /** A run that another thread packed; false if there is no link to take it. */

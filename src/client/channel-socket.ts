@@ -6,9 +6,12 @@ import { tmpdir, userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { SYSTEM_SOCKET_PATH, userSocketPath } from '../lib/defaults.ts'
 import { AnasaziError } from '../lib/errors.ts'
-import { parseAddress } from './address.ts'
+import { type Address, parseAddress } from './address.ts'
 import type { Channel } from './channel.ts'
 import { ignoreClose, ignoreData, ignoreDrain } from './channel.ts'
+
+/** Pause before another attempt where there was no room for one more. */
+const FULL_PAUSE_MS = 20
 
 /** How long the other end has to read what was said last, and to close. */
 const LINGER_MS = 15_000
@@ -93,32 +96,61 @@ export function createSocketChannel(socket: net.Socket): Channel {
   return new SocketChannel(socket)
 }
 
+export interface DialOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Longest wait for the connection; ms. */
+  readonly timeoutMs: number
+}
+
 /**
  * @param address `unix:/path` or `tcp://host:port`.
- * @throws AnasaziError `bad-address`, `connection-refused` (nobody listens, no such host, no permission), `aborted`.
+ * @throws AnasaziError `bad-address`, `connection-refused` (nobody listens, no such host, no permission, no answer in time),
+ *   `aborted`.
  */
-export function openSocketChannel(address: string, signal?: AbortSignal): Promise<Channel> {
+export async function openSocketChannel(address: string, options: DialOptions): Promise<Channel> {
   const parsed = parseAddress(address)
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(new AnasaziError('aborted', '', { cause: signal.reason }))
-    const socket =
-      parsed.kind === 'unix'
-        ? net.connect({ path: parsed.path })
-        : net.connect({ host: parsed.host, port: parsed.port, noDelay: true, keepAlive: true })
-    const onAbort = () => {
-      socket.destroy()
-      reject(new AnasaziError('aborted', '', { cause: signal?.reason }))
+  const { signal, timeoutMs } = options
+  const until = performance.now() + timeoutMs
+  for (;;) {
+    if (signal?.aborted) throw new AnasaziError('aborted', '', { cause: signal.reason })
+    const left = Math.max(1, until - performance.now())
+    try {
+      return createSocketChannel(await dial(parsed, left, signal))
+    } catch (error) {
+      if (error instanceof AnasaziError) throw error
+      const { code, message } = error as NodeJS.ErrnoException
+      // The line before a unix socket is full: others came at the same moment.
+      const isFull = code === 'EAGAIN' && left > FULL_PAUSE_MS
+      if (!isFull) throw new AnasaziError('connection-refused', `${address}: ${message}.`, { cause: error })
+      await new Promise(resolve => setTimeout(resolve, FULL_PAUSE_MS))
     }
-    const onError = (error: Error) => {
+  }
+}
+
+/** A connected socket. Rejects with `aborted` or the system's error. */
+function dial(address: Address, timeoutMs: number, signal: AbortSignal | undefined): Promise<net.Socket> {
+  return new Promise((resolve, reject) => {
+    const socket =
+      address.kind === 'unix'
+        ? net.connect({ path: address.path })
+        : net.connect({ host: address.host, port: address.port, noDelay: true, keepAlive: true })
+    const onAbort = (): void => fail(new AnasaziError('aborted', '', { cause: signal?.reason }))
+    const timer = setTimeout(() => fail(new Error(`no answer within ${Math.round(timeoutMs)} ms`)), timeoutMs)
+    const settle = (): void => {
+      clearTimeout(timer)
       signal?.removeEventListener('abort', onAbort)
-      reject(new AnasaziError('connection-refused', `${address}: ${error.message}.`, { cause: error }))
+      socket.off('error', fail)
+    }
+    const fail = (error: Error): void => {
+      settle()
+      socket.destroy()
+      reject(error)
     }
     signal?.addEventListener('abort', onAbort, { once: true })
-    socket.once('error', onError)
+    socket.once('error', fail)
     socket.once('connect', () => {
-      signal?.removeEventListener('abort', onAbort)
-      socket.off('error', onError)
-      resolve(createSocketChannel(socket))
+      settle()
+      resolve(socket)
     })
   })
 }
@@ -151,12 +183,37 @@ export function defaultListenAddress(): string {
   return `unix:${userPath()}`
 }
 
-/** Where a client looks that was not told otherwise: this user's daemon if there is one, else the system's. */
+/**
+ * Where a client looks that was not told otherwise: this user's daemon if there is one, else the system's.
+ *
+ * @throws AnasaziError `connection-refused`: somebody else has taken this user's place among the temporary files.
+ */
 export function defaultConnectAddress(): string {
   const own = userPath()
   const listening = defaultListenAddress()
-  if (isSocket(own) && listening === `unix:${own}`) return listening
-  return isSocket(SYSTEM_SOCKET_PATH) ? `unix:${SYSTEM_SOCKET_PATH}` : listening
+  const address =
+    isSocket(SYSTEM_SOCKET_PATH) && !(isSocket(own) && listening === `unix:${own}`)
+      ? `unix:${SYSTEM_SOCKET_PATH}`
+      : listening
+  if (address === `unix:${own}` && belongsToAnother(dirname(own))) {
+    throw new AnasaziError('connection-refused', `${dirname(own)} belongs to another user.`)
+  }
+  return address
+}
+
+/**
+ * Whether a directory is another user's although it lies where anybody may make one: what is in it then proves nothing.
+ * @param user whose it should be; default: who runs this process.
+ */
+export function belongsToAnother(directory: string, user: number | undefined = process.getuid?.()): boolean {
+  if (user === undefined) return false
+  try {
+    const { uid } = statSync(directory)
+    const anybodyMay = (statSync(dirname(directory)).mode & 0o002) !== 0
+    return anybodyMay && uid !== user && uid !== 0
+  } catch {
+    return false
+  }
 }
 
 function isDirectory(path: string): boolean {

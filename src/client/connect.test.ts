@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -6,7 +6,7 @@ import { userSocketPath } from '../lib/defaults.ts'
 import { AnasaziError, ERRORS, isErrorCode } from '../lib/errors.ts'
 import { parseAddress } from './address.ts'
 import { createChannelPair } from './channel-memory.ts'
-import { defaultConnectAddress, defaultListenAddress } from './channel-socket.ts'
+import { belongsToAnother, defaultConnectAddress, defaultListenAddress } from './channel-socket.ts'
 import { connect, endpointOf } from './connect.ts'
 
 describe('addresses', () => {
@@ -47,6 +47,27 @@ describe('addresses', () => {
     expect(userSocketPath('/tmp/', 1000)).toBe('/tmp/anasazi-1000/main.sock')
     expect(defaultListenAddress()).toMatch(/^unix:\/.+\/main\.sock$/)
     expect(defaultConnectAddress()).toMatch(/^unix:\/.+\/main\.sock$/)
+  })
+
+  test('a directory of somebody else among the temporary files is not trusted', () => {
+    const open = mkdtempSync(join(tmpdir(), 'anasazi-'))
+    chmodSync(open, 0o1777)
+    const theirs = join(open, 'anasazi-1')
+    mkdirSync(theirs)
+    const { uid } = statSync(theirs)
+    expect(belongsToAnother(theirs)).toBe(false)
+    expect(belongsToAnother(theirs, uid)).toBe(false)
+    // Root's are trusted, whoever asks.
+    expect(belongsToAnother(theirs, uid + 1)).toBe(uid !== 0)
+    if (uid === 0) {
+      chownSync(theirs, 54_321, 54_321)
+      expect(belongsToAnother(theirs)).toBe(true)
+    }
+    expect(belongsToAnother(join(open, 'nothing'))).toBe(false)
+    // Where only its owner makes directories, he knows whose they are.
+    chmodSync(open, 0o755)
+    expect(belongsToAnother(theirs, uid + 1)).toBe(false)
+    rmSync(open, { recursive: true })
   })
 
   test('nobody there', async () => {

@@ -8,7 +8,7 @@ import type { Session, SessionOptions, TransferablePort } from './api.ts'
 import { openPortChannel } from './channel-port.ts'
 import { defaultConnectAddress, monotonicNanoseconds, openSocketChannel } from './channel-socket.ts'
 import type { OpenCell } from './session.ts'
-import { ClientSession } from './session.ts'
+import { ClientSession, DEFAULT_HANDSHAKE_TIMEOUT_MS } from './session.ts'
 import { shareSession } from './share.ts'
 
 /** Hosts that a daemon listens on and nobody can connect to. */
@@ -52,8 +52,9 @@ export async function connect(
   }
   const address = to ?? defaultConnectAddress()
   let { signal } = options
+  const timeoutMs = options.handshakeTimeoutMs ?? DEFAULT_HANDSHAKE_TIMEOUT_MS
   const session = await openSession(
-    cell => openSocketChannel(cell === null ? address : endpointOf(address, cell), signal),
+    cell => openSocketChannel(cell === null ? address : endpointOf(address, cell), { signal, timeoutMs }),
     options,
   )
   // It was for this call; a later reconnection is another matter.

@@ -28,5 +28,6 @@ export type {
   WarningEvent,
 } from './events.ts'
 export type { Position } from './position.ts'
+export type { CallbackFailure } from '../lib/callbacks.ts'
 export type { ErrorCode } from '../lib/errors.ts'
 export { AnasaziError, ERRORS } from '../lib/errors.ts'

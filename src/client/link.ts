@@ -418,7 +418,9 @@ export class Link {
   private request<T>(frame: (request: number) => Uint8Array): Promise<T> {
     if (!this.isOpen) return Promise.reject(new AnasaziError('closed'))
     return new Promise<T>((resolve, reject) => {
-      const request = ++this.lastRequest
+      // Their numbers have 32 bits, and 0 is none.
+      this.lastRequest = (this.lastRequest % 0xffff_ffff) + 1
+      const request = this.lastRequest
       this.requests.set(request, { resolve: resolve as (value: unknown) => void, reject })
       this.outbox.control(frame(request))
     })
@@ -492,6 +494,7 @@ const ALIASES: Readonly<Record<string, ErrorCode>> = {
   'message-too-large': 'too-large',
   'no-session': 'closed',
   'not-member': 'not-a-member',
+  'too-many-connections': 'too-many-sessions',
   'too-many-handshakes': 'too-many-sessions',
 }
 

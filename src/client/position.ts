@@ -1,5 +1,6 @@
 /** Positions: the place of a message in the order of its cell, as the string that applications see. */
 
+import { MAX_COUNT } from '../codec/client-bytes.ts'
 import type { ClientPlace } from '../codec/client.ts'
 import { AnasaziError } from '../lib/errors.ts'
 
@@ -21,7 +22,7 @@ export function placeOf(position: Position): ClientPlace {
     rank: Number(parts[3]),
     index: Number(parts[4]),
   }
-  if (place.epoch > 2 ** 52 || place.ts > 2 ** 52 || place.rank >= 2 ** 32 || place.index >= 2 ** 32) {
+  if (place.epoch > MAX_COUNT || place.ts > MAX_COUNT || place.rank >= 2 ** 32 || place.index >= 2 ** 32) {
     throw new AnasaziError('bad-position', `'${position}'.`)
   }
   return place

@@ -3,6 +3,7 @@
 import type { ClientPlace } from '../codec/client.ts'
 import type { Service } from '../core/types.ts'
 import type { SessionId } from '../groups/types.ts'
+import type { Callbacks } from '../lib/callbacks.ts'
 import type { ClientTraceLine } from '../lib/trace.ts'
 import type { MessageFate } from './api.ts'
 import type { ViewEvent } from './events.ts'
@@ -25,15 +26,20 @@ function keyOf(place: ClientPlace): string {
 export class Recorder {
   private readonly sink: (line: ClientTraceLine) => void
   private readonly clock: () => bigint
+  private readonly callbacks: Callbacks
   private readonly segments = new Map<string, { readonly sender: SessionId; readonly first: number }>()
 
-  constructor(sink: (line: ClientTraceLine) => void, clock: () => bigint) {
+  constructor(sink: (line: ClientTraceLine) => void, clock: () => bigint, callbacks: Callbacks) {
     this.sink = sink
     this.clock = clock
+    this.callbacks = callbacks
   }
 
   private write(session: SessionId, line: WithoutStamp<ClientTraceLine>): void {
-    this.sink({ t: String(this.clock()), p: session, ...line } as ClientTraceLine)
+    // In the middle of the stream, and of a send: neither may be torn by whoever only records them.
+    this.callbacks.call('trace', () =>
+      this.sink({ t: String(this.clock()), p: session, ...line } as ClientTraceLine),
+    )
   }
 
   view(session: SessionId, event: ViewEvent): void {

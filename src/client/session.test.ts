@@ -134,6 +134,41 @@ describe('a session that loses its daemon', () => {
     ])
     await session.close()
   })
+
+  test('numbers of requests come to their end, and begin again', async () => {
+    const daemon = new FakeDaemon()
+    const session = await open(daemon)
+    const { main } = session as unknown as { main: { link: { lastRequest: number } } }
+    main.link.lastRequest = 2 ** 32 - 3
+    const groups = await Promise.all(['a', 'b', 'c', 'd'].map(name => session.join(name)))
+    expect(groups.map(({ members }) => members)).toEqual(groups.map(() => [session.id]))
+    expect(main.link.lastRequest).toBe(2)
+    await session.close()
+  })
+
+  test('reconnect: what the new daemon says of its cells holds from then on', async () => {
+    const cell = (name: string, patterns: readonly string[]) => ({ name, patterns, endpoints: [] })
+    const first = new FakeDaemon({ cell: 'main', cells: [cell('main', ['*'])] })
+    const cells = [cell('main', ['*.m']), cell('wan', ['wan.*'])]
+    const second = new FakeDaemon({ cell: 'main', cells, limits: { maxGroupsPerSession: 7 } })
+    let [daemon, asked] = [first, ['']]
+    const session = await ClientSession.open(
+      async description => {
+        asked.push(description?.name ?? '')
+        return daemon.open()
+      },
+      { reconnect: true },
+    )
+    daemon = second
+    first.cut(atDaemon(first, session))
+    await until(() => session.limits.maxGroupsPerSession === 7)
+    asked = []
+    await session.membersOf('wan.orders').catch(() => {})
+    expect(asked).toEqual(['wan'])
+    // No pattern matches: the first cell has it.
+    expect((await session.join('other')).cell).toBe('main')
+    await session.close()
+  })
 })
 
 describe('handshake', () => {

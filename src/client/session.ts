@@ -10,8 +10,9 @@ import type {
 } from '../codec/client.ts'
 import type { SessionId } from '../groups/types.ts'
 import { MAX_GROUP_NAME_BYTES } from '../lib/defaults.ts'
+import { type CallbackFailure, Callbacks } from '../lib/callbacks.ts'
 import { AnasaziError } from '../lib/errors.ts'
-import { cellOf } from '../lib/pattern.ts'
+import { type CellRule, cellOf } from '../lib/pattern.ts'
 import type {
   Batches,
   Events,
@@ -28,6 +29,7 @@ import type {
   SharedHandle,
   ShareOptions,
 } from './api.ts'
+import { checkOptions } from './arguments.ts'
 import type { SlotOptions, SlotOwner } from './cell-slot.ts'
 import { CellSlot } from './cell-slot.ts'
 import type { Channel } from './channel.ts'
@@ -42,7 +44,8 @@ import { Recorder } from './recorder.ts'
 
 const DEFAULT_SEND_BUFFER_BYTES = 4 << 20
 const DEFAULT_QUEUE_BYTES = 16 << 20
-const DEFAULT_HANDSHAKE_TIMEOUT_MS = 10_000
+/** Milliseconds. */
+export const DEFAULT_HANDSHAKE_TIMEOUT_MS = 10_000
 /** Warnings that are kept for a session iterator that nobody may ever ask for. */
 const MOST_KEPT_WARNINGS = 256
 /** Destinations of `sendMany` and `sendTo` that are kept. */
@@ -64,6 +67,7 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
   blocked = false
   ending = false
   private readonly options: SessionOptions
+  private readonly callbacks: Callbacks
   private readonly slotOptions: SlotOptions
   private readonly openCell: OpenCell
   private readonly shareFunction: ShareFunction | null
@@ -77,7 +81,8 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
   private mainEnded = false
   private endError: AnasaziError | null = null
   private readonly destinations = new Map<string, Destination>()
-  private cells: readonly CellDescription[] = []
+  /** Of the cells that the daemon spoke of last. */
+  private rules: readonly CellRule[] = []
   private arrival = 0
   private ended = false
   private closing: Promise<void> | null = null
@@ -85,6 +90,7 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
 
   private constructor(openCell: OpenCell, options: SessionOptions, shareFunction: ShareFunction | null) {
     this.options = options
+    this.callbacks = new Callbacks(options.onCallbackError ?? print)
     this.openCell = openCell
     this.shareFunction = shareFunction
     const queueBytes = options.queueBytes ?? DEFAULT_QUEUE_BYTES
@@ -97,7 +103,7 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
       queueBytes,
       reconnect: options.reconnect ?? false,
       handshakeTimeoutMs: options.handshakeTimeoutMs ?? DEFAULT_HANDSHAKE_TIMEOUT_MS,
-      recorder: options.trace === undefined ? null : new Recorder(options.trace, clock),
+      recorder: options.trace === undefined ? null : new Recorder(options.trace, clock, this.callbacks),
     }
     this.queue = new EventQueue(null, queueBytes, this)
     this.main = new CellSlot(options.cell ?? '', this, this.slotOptions, () => openCell(null))
@@ -109,9 +115,9 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
     options: SessionOptions = {},
     shareFunction: ShareFunction | null = null,
   ): Promise<ClientSession> {
+    checkOptions(options)
     const session = new ClientSession(openCell, options, shareFunction)
-    const link = await session.main.ready(options.signal ?? null)
-    session.cells = link.welcome.cells
+    await session.main.ready(options.signal ?? null)
     session.welcome()
     return session
   }
@@ -131,7 +137,10 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
   /** What the daemon said last. */
   welcome(): WelcomeFrame {
     const now = this.main.link?.welcome
-    if (now !== undefined) this.lastWelcome = now
+    if (now !== undefined && now !== this.lastWelcome) {
+      this.lastWelcome = now
+      this.rules = now.cells.map(({ name, patterns }) => ({ name, groups: patterns }))
+    }
     return this.lastWelcome!
   }
 
@@ -174,6 +183,7 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
   /* Groups and cells */
 
   private checkGroupName(group: string): void {
+    if (typeof group !== 'string') throw new AnasaziError('bad-group-name', 'It is a string.')
     const most = Math.min(this.limits.maxGroupNameBytes, MAX_GROUP_NAME_BYTES)
     const bytes = encoder.encode(group).length
     if (bytes < 1 || bytes > most) {
@@ -181,19 +191,20 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
     }
   }
 
-  /** The cell that orders a group; the default one if no pattern matches. */
+  /** The cell that orders a group: by the same rule as in every node. */
   private cellNameOf(group: string): string {
-    const rules = this.cells.map(cell => ({ name: cell.name, groups: cell.patterns }))
-    return cellOf(rules, group) ?? this.cells[0]?.name ?? this.main.name
+    this.welcome()
+    return cellOf(this.rules, group)
   }
 
   /** The slot of a cell, made if need be; its link may not be open yet. */
   private slotOf(cell: string): CellSlot {
     const known = this.slots.find(slot => slot.name === cell)
     if (known !== undefined) return known
-    const description = this.cells.find(one => one.name === cell)
+    const { cells } = this.welcome()
+    const description = cells.find(one => one.name === cell)
     if (description === undefined) {
-      const names = this.cells.map(one => one.name).join(', ')
+      const names = cells.map(one => one.name).join(', ')
       throw new AnasaziError('bad-argument', `The daemon has no cell '${cell}'; it has ${names}.`)
     }
     const slot = new CellSlot(cell, this, this.slotOptions, () => this.openCell(description))
@@ -315,14 +326,7 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
 
   warn(code: string, message: string, group: string | null): void {
     const item: WarningEvent = { type: 'warning', code, message, group }
-    try {
-      this.options.onWarning?.(item)
-    } catch (error) {
-      // A throwing callback must not stop the stream; it is the application's to see.
-      queueMicrotask(() => {
-        throw error
-      })
-    }
+    this.callbacks.call('onWarning', () => this.options.onWarning?.(item))
     if (this.queue.claimed || this.queue.length < MOST_KEPT_WARNINGS) this.deliver(null, item)
     if (this.queue.claimed) return this.onChunkEnd()
     const arrival = ++this.arrival
@@ -372,6 +376,7 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
 
   private route(groups: readonly string[]): { slot: CellSlot; destination: Destination } {
     this.checkOpen()
+    if (!Array.isArray(groups)) throw new AnasaziError('bad-argument', 'Groups are a list of names.')
     // No group name contains a line's end and a NUL.
     const key = `g\0${groups.join('\n\0')}`
     const destination = this.destination(key, () => this.checkedGroups(groups))
@@ -522,8 +527,14 @@ export class ClientSession implements Session, SlotOwner, QueueOwner {
     this.ended = true
     this.queue.end(this.endError)
     this.onEnded?.()
-    this.options.onClose?.(this.closing === null ? this.endError : null)
+    this.callbacks.call('onClose', () => this.options.onClose?.(this.closing === null ? this.endError : null))
   }
+}
+
+/** Where nobody asked to be told. */
+function print({ callback, error }: CallbackFailure): void {
+  // oxlint-disable-next-line no-console -- an error must not pass unseen, and there is nothing else that every platform has
+  console.error(`anasazi: the session's ${callback} failed:`, error)
 }
 
 function aborted(signal: AbortSignal): AnasaziError {

@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
-import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Session } from './api.ts'
 import { createRingChannel, createRingEnds } from './channel-ring.ts'
@@ -18,23 +18,30 @@ import { attach, shareCounters } from './share.ts'
 let directory: string
 let script: string
 
-beforeAll(async () => {
+beforeAll(() => {
   // Workers run JavaScript only.
   directory = mkdtempSync(join(tmpdir(), 'anasazi-share-'))
-  const entry = fileURLToPath(new URL('share-worker.fixture.ts', import.meta.url))
-  await build({
-    configFile: false,
-    logLevel: 'error',
-    ssr: { noExternal: true },
-    build: {
-      ssr: entry,
-      outDir: directory,
-      emptyOutDir: true,
-      minify: false,
-      rollupOptions: { output: { entryFileNames: 'worker.mjs' } },
-    },
-  })
-  script = join(directory, 'worker.mjs')
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const project = join(directory, 'tsconfig.json')
+  const compilerOptions = {
+    rootDir: join(root, 'src'),
+    outDir: directory,
+    typeRoots: [join(root, 'node_modules/@types')],
+  }
+  const files = [fileURLToPath(new URL('share-worker.fixture.ts', import.meta.url))]
+  writeFileSync(
+    project,
+    JSON.stringify({
+      extends: join(root, 'tsconfig.build.json'),
+      compilerOptions,
+      files,
+      include: [],
+      exclude: [],
+    }),
+  )
+  writeFileSync(join(directory, 'package.json'), '{ "type": "module" }')
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', project])
+  script = join(directory, 'client/share-worker.fixture.js')
 })
 
 afterAll(() => rmSync(directory, { recursive: true }))

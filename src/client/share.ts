@@ -27,6 +27,9 @@ const DEFAULT_RING_BYTES = 2 << 20
 /** A thread that lags by this much holds the others up; it keeps memory flat. Bytes. */
 const MOST_PENDING_BYTES = 4 << 20
 
+/** Senders numbered before all are forgotten and numbered anew. */
+const MOST_SENDERS = 8192
+
 /** An own segment of a thread, on its way; reported in the order it was accepted. */
 interface ThreadSegment {
   readonly firstSequence: number
@@ -238,6 +241,10 @@ class ThreadServer {
     this.send({ kind: 'view', groupId, full: all, view, previous, cause, joined, left, origins, place: null })
   }
 
+  forgetSenders(): void {
+    this.defined.clear()
+  }
+
   messages(ref: number, sender: SessionId, head: Uint8Array, run: MessageRun): void {
     if (!this.defined.has(ref)) {
       this.defined.add(ref)
@@ -307,6 +314,7 @@ class ShareHub {
   private readonly threads: ThreadServer[] = []
   private dividing: ThreadServer[] = []
   private readonly groupIds = new Map<string, number>()
+  private lastGroupId = 0
   private readonly refs = new Map<SessionId, number>()
   private running = false
 
@@ -347,7 +355,7 @@ class ShareHub {
   groupId(group: string): number {
     let id = this.groupIds.get(group)
     if (id === undefined) {
-      id = this.groupIds.size + 1
+      id = ++this.lastGroupId
       this.groupIds.set(group, id)
     }
     return id
@@ -386,6 +394,7 @@ class ShareHub {
       case 'left':
         this.shown.delete(item.group)
         for (const thread of this.threads) thread.left(item.group)
+        this.groupIds.delete(item.group)
         return
       case 'warning': {
         const { code, message } = item
@@ -408,6 +417,10 @@ class ShareHub {
     const { sender, group, place, firstSequence, count, service, bytes } = run
     let ref = this.refs.get(sender)
     if (ref === undefined) {
+      if (this.refs.size >= MOST_SENDERS) {
+        this.refs.clear()
+        for (const thread of this.threads) thread.forgetSenders()
+      }
       ref = this.refs.size + 1
       this.refs.set(sender, ref)
     }

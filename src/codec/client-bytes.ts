@@ -13,8 +13,11 @@ export class ClientProtocolError extends Error {
 const utf8Encoder = new TextEncoder()
 const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** The largest value of a field that is sent as a float but means a count: sums of two stay exact. */
-const MAX_COUNT = 2 ** 52
+/**
+ * The largest value of a field that is sent as a float but means a count: epochs and timestamps may come as far as this, if a
+ * member drives them up.
+ */
+export const MAX_COUNT: number = 2 ** 53 - 1
 
 /** Reads fields of one frame; every read is checked against the end of the frame before it happens. */
 export class FieldReader {
@@ -66,7 +69,7 @@ export class FieldReader {
   count(field: string): number {
     const value = this.view.getFloat64(this.take(8, field), true)
     if (!Number.isInteger(value) || value < 0 || value > MAX_COUNT) {
-      this.fail(`field '${field}' must be an integer from 0 to 2^52, got ${value}`)
+      this.fail(`field '${field}' must be an integer below 2^53, got ${value}`)
     }
     return value
   }

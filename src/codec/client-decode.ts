@@ -1,6 +1,6 @@
 /** Bytes → frames of the client protocol, one decoder a direction. Input is never trusted. */
 
-import { ClientProtocolError, FieldReader } from './client-bytes.ts'
+import { ClientProtocolError, FieldReader, MAX_COUNT } from './client-bytes.ts'
 import type {
   ClientFrame,
   ClientPlace,
@@ -214,7 +214,7 @@ function readMessages(
   const firstSequence = view.getFloat64(start + 33, true)
   const count = view.getUint32(start + 41, true)
   if (!isCount(epoch) || !isCount(ts) || !isCount(firstSequence)) {
-    throw new ClientProtocolError('messages: a field is not an integer from 0 to 2^52')
+    throw new ClientProtocolError('messages: a field is not an integer below 2^53')
   }
   if (flags > 15 || count < 1 || firstSequence < 1 || count * 4 > payloadBytes) {
     throw new ClientProtocolError(
@@ -242,7 +242,7 @@ function readMessages(
 }
 
 function isCount(value: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value <= 2 ** 52
+  return Number.isInteger(value) && value >= 0 && value <= MAX_COUNT
 }
 
 function readDaemonControl(kind: number, reader: FieldReader): DaemonFrame {

@@ -289,6 +289,18 @@ describe('the client protocol', () => {
     )
   })
 
+  // A member that drives epochs and timestamps up must not make clients of others fail.
+  test.each([2 ** 52 + 1, 2 ** 53 - 1])('places come as far as the numbers of a cell: %d', count => {
+    const far = { epoch: count, ts: count, rank: 0xffff, index: 0xffff_ffff }
+    const head = encodeMessagesHead(1, 1, far, count, 1, 'agreed', false, false, 4)
+    const out: DaemonFrame[] = []
+    const decoder = createDaemonFrameDecoder(daemonStreamLimits(100))
+    decoder.push(head, out)
+    decoder.push(new Uint8Array(4), out)
+    decoder.push(encodeDaemonFrame({ kind: 'settled', place: far }), out)
+    expect(out).toMatchObject([{ place: far, firstSequence: count }, { place: far }])
+  })
+
   test('a lying length or count is refused before anything is allocated for it', () => {
     const huge = Uint8Array.of(255, 255, 255, 255, 4)
     expect(() => clientDecoder().push(huge, [])).toThrow(/at most \d+ are allowed/)

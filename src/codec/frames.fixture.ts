@@ -234,13 +234,16 @@ const head: fc.Arbitrary<SegmentHead> = fc.oneof(
 const segmentOf: fc.Arbitrary<Segment> = fc
   .record({
     safe: fc.boolean(),
-    more: fc.boolean(),
     head: fc.option(head),
     bytes: u32,
     body: fc.array(fc.uint8Array({ maxLength: 12 }), { maxLength: 3 }),
   })
-  // What windows count is never less than the payload.
-  .map(segment => ({ ...segment, bytes: Math.max(segment.bytes, lengthOf(segment.body)) }))
+  // What windows count is never less than the payload; only the last fragment has a head.
+  .map(segment => ({
+    ...segment,
+    more: segment.head === null,
+    bytes: Math.max(segment.bytes, lengthOf(segment.body)),
+  }))
 const row: fc.Arbitrary<Row> = fc
   .record({ member, version: count, hears: members(0) })
   .map(value => ({ ...value, hears: value.hears.filter(other => other !== value.member) }))

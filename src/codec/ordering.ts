@@ -37,6 +37,9 @@ export function writeData(
   return total
 }
 
+/** Segments in one frame: what `limits.maxFrameSegments` may be at most. */
+const mostSegments = 65_535
+
 /** Reads a data frame whose payload is `payload`; bodies of its segments are subarrays of it. */
 export function readData(
   reader: Reader,
@@ -49,7 +52,11 @@ export function readData(
   const seq = reader.u64('seq')
   const ts = reader.u64('ts')
   const facts = readFacts(reader)
+  const from = reader.at
   const count = reader.count32(LEAST_SEGMENT_BYTES, 'number of segments')
+  // Each costs a few objects, however few bytes it has.
+  if (count > mostSegments)
+    throw new CodecError('length', `${count} segments, allowed are ${mostSegments}`, from)
   const segments: Segment[] = []
   for (let i = 0; i < count; i++) {
     const at = reader.at

@@ -2,6 +2,7 @@ import { crc32 as zlibCrc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Frame } from '../core/frames.ts'
+import type { Segment } from '../core/types.ts'
 import type { MessagesHead } from '../groups/types.ts'
 import { crc32 } from '../lib/crc32.ts'
 import { KINDS, type Slices } from './envelope.ts'
@@ -113,6 +114,21 @@ describe('nothing is copied', () => {
 })
 
 describe('bytes are not trusted', () => {
+  // Found by the fuzzer: two ways to say the same, and segments that no layer has a use for.
+  test.each<[string, Partial<Segment>, number]>([
+    ['a traced fragment', { more: true, head: null }, 2 | 8],
+    ['a traced open', { head: { kind: 'open', session: 1, name: 'x' } }, 4 | 8],
+    ['neither head nor more', { head: null }, 0],
+    ['a head and more', { head: { kind: 'open', session: 1, name: 'x' } }, 2 | 4],
+  ])('a segment with %s', (_, change, flags) => {
+    const segment: Segment = { safe: false, more: false, head: null, bytes: 0, body: [], ...change }
+    const frame = { ...(FIXED_FRAMES['data'] as Frame & { kind: 'data' }), segments: [segment] }
+    // The last bytes are the segment: flags, payload, counted bytes, and the head if it has one.
+    const head = segment.head === null ? 0 : 1 + 4 + 2
+    const bytes = tampered(encoderOf().encode(frame), all => (all[all.length - head - 9] = flags))
+    expect(failure(() => decoderOf().decode(bytes)).code).toBe('value')
+  })
+
   for (const [name, frame] of Object.entries(FIXED_FRAMES)) {
     test(`${name}, cut off at every byte`, () => {
       const bytes = joined(encoderOf().encode(frame).slices)

@@ -182,7 +182,13 @@ export class SegmentReader {
     if (flags > (SAFE | MORE | HEAD | TRACE)) {
       throw new CodecError('value', `unknown segment flags 0x${flags.toString(16)}`, at)
     }
+    if (((flags & HEAD) === 0) !== ((flags & MORE) !== 0)) {
+      throw new CodecError('value', 'a segment has either a head or more to come', at)
+    }
     const head = (flags & HEAD) === 0 ? null : this.#readHead(reader, (flags & TRACE) !== 0)
+    if ((flags & TRACE) !== 0 && head?.kind !== 'messages') {
+      throw new CodecError('value', 'only messages are traced', at)
+    }
     return { safe: (flags & SAFE) !== 0, more: (flags & MORE) !== 0, head, bytes, payload }
   }
 

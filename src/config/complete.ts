@@ -4,8 +4,15 @@ import { DEFAULT_CELL } from '../lib/defaults.ts'
 import { coversPattern } from '../lib/pattern.ts'
 import { collide, formatAddress, isWildcard, parseAddress, sameAddress } from './address.ts'
 import type { Address } from './address.ts'
-import { DEFAULT_CLUSTER, DEFAULT_PEER_PORT, defaultSlowClient, memberName, socketPath } from './config.ts'
-import type { CellConfig, Config, ConfigContext, Peer } from './config.ts'
+import {
+  DEFAULT_CLUSTER,
+  DEFAULT_PEER_PORT,
+  defaultSlowClient,
+  memberName,
+  slowClientDefaults,
+  socketPath,
+} from './config.ts'
+import type { CellConfig, Config, ConfigContext, Peer, SlowClientPolicy } from './config.ts'
 import { defaultLimits, defaultTimeouts } from './limits.ts'
 import type { CellFile, ConfigFile } from './schema.ts'
 
@@ -59,12 +66,13 @@ function completeCell(name: string, cell: CellFile, around: Surroundings): CellC
     },
     timeouts: { ...defaultTimeouts(), ...cell.timeouts },
     limits: { ...defaultLimits(), ...cell.limits },
-    slowClient: {
-      bytes: cell.slowClient?.bytes ?? defaultSlowClient.bytes,
-      seconds: cell.slowClient?.seconds ?? defaultSlowClient.seconds,
-      policy: cell.slowClient?.policy ?? defaultSlowClient.policy,
-    },
+    slowClient: slowClient(cell.slowClient ?? {}),
   }
+}
+
+function slowClient(file: NonNullable<CellFile['slowClient']>): SlowClientPolicy {
+  const { policy, bytes, seconds } = slowClientDefaults[file.policy ?? defaultSlowClient.policy]
+  return { policy, bytes: file.bytes ?? bytes, seconds: file.seconds ?? seconds }
 }
 
 /** What the file says, else our own entry among the peers, else loopback if nobody is expected to call. */
@@ -145,7 +153,7 @@ function checkPeers(config: Config, cell: CellConfig, problems: SemanticProblem[
 }
 
 function checkTimes(cell: CellConfig, problems: SemanticProblem[]): void {
-  const { timeouts, slowClient } = cell
+  const { timeouts } = cell
   const path = ['cells', cell.name, 'timeouts']
   if (timeouts.suspectAfterMs < timeouts.heartbeatMs * 3) {
     const message = `is ${timeouts.suspectAfterMs}, less than three heartbeats; must be ${timeouts.heartbeatMs * 3} or more, or heartbeatMs smaller`
@@ -155,9 +163,10 @@ function checkTimes(cell: CellConfig, problems: SemanticProblem[]): void {
     const message = `is ${timeouts.maxHoldDownMs}, less than holdDownMs; must be ${timeouts.holdDownMs} or more`
     problems.push({ path: [...path, 'maxHoldDownMs'], message })
   }
-  if (slowClient.seconds * 1000 >= timeouts.stalledAfterMs) {
-    const message = `is ${slowClient.seconds}, so that a slow client would make this daemon look stalled; must be less than timeouts.stalledAfterMs, ${timeouts.stalledAfterMs / 1000} s`
-    problems.push({ path: ['cells', cell.name, 'slowClient', 'seconds'], message })
+  const leastMs = Math.ceil(timeouts.suspectAfterMs / 2)
+  if (timeouts.stalledAfterMs < leastMs) {
+    const message = `is ${timeouts.stalledAfterMs}, sooner than this member would notice that it stood still itself; must be ${leastMs} or more, half of suspectAfterMs`
+    problems.push({ path: [...path, 'stalledAfterMs'], message })
   }
 }
 
@@ -174,6 +183,11 @@ function checkBytes(cell: CellConfig, problems: SemanticProblem[]): void {
   }
   if (slowClient.bytes < limits.clientQueueBytes) {
     const message = `is ${slowClient.bytes}, less than limits.clientQueueBytes, where the warning comes; must be ${limits.clientQueueBytes} or more`
+    problems.push({ path: [...path, 'slowClient', 'bytes'], message })
+  }
+  const uncredited = limits.clientQueueBytes + limits.windowBytes * Math.max(1, cell.peers.length)
+  if (slowClient.policy === 'throttle' && slowClient.bytes < uncredited) {
+    const message = `is ${slowClient.bytes}, less than the members can send to a client that is waited for; must be ${uncredited} or more, limits.clientQueueBytes and limits.windowBytes of each member`
     problems.push({ path: [...path, 'slowClient', 'bytes'], message })
   }
   if (slowClient.bytes < limits.messageBytes) {

@@ -2,7 +2,6 @@
 
 import type { CellTimeouts } from '../core/api.ts'
 import { DEFAULT_CELL } from '../lib/defaults.ts'
-import { cellOf as cellOfRules } from '../lib/pattern.ts'
 import type { Address } from './address.ts'
 import { defaultLimits, defaultTimeouts } from './limits.ts'
 import type { NodeLimits } from './limits.ts'
@@ -19,13 +18,18 @@ export interface Peer {
   readonly address: Address
 }
 
-/** What becomes of a client that does not read what it is sent. */
+/**
+ * What becomes of a client that does not read what it is sent. Above `clientQueueBytes` the daemon holds back its credit for
+ * it, and so slows the senders. `evict`: the others wait for a moment only; it goes at the first of the two bounds.
+ * `throttle`: the others wait for it, for as long as `seconds` says; then it goes. So that time alone decides, `bytes` must
+ * have room for all that members can send without credit.
+ */
 export interface SlowClientPolicy {
-  /** Unacknowledged bytes at which the policy applies at once. */
+  /** Unacknowledged bytes at which it is evicted at once. */
   readonly bytes: number
-  /** How long a client may stay above `clientQueueBytes`, holding back the daemon's credit, before the policy applies. */
+  /** How long a client may be behind, holding back the daemon's credit, before it is evicted. */
   readonly seconds: number
-  readonly policy: 'evict'
+  readonly policy: 'evict' | 'throttle'
 }
 
 export interface CellConfig {
@@ -50,7 +54,10 @@ export interface Config {
   readonly cluster: string
   /** Directory of the sockets. */
   readonly runtime: string
-  /** In the order of the file: the first pattern that matches a group decides. The first cell is the default one. */
+  /**
+   * In the order of the file: the first pattern that matches a group decides. The first cell is the default one, which also
+   * has the groups that no pattern matches.
+   */
   readonly cells: readonly CellConfig[]
   readonly log: { readonly level: LogLevel }
   /** File for the NDJSON trace of all cells; null: off. */
@@ -68,7 +75,13 @@ export interface ConfigContext {
   readonly trace?: string
 }
 
-export const defaultSlowClient: SlowClientPolicy = { bytes: 64 * 1024 * 1024, seconds: 2, policy: 'evict' }
+/** By policy; the first is the default. */
+export const slowClientDefaults: { readonly [Policy in SlowClientPolicy['policy']]: SlowClientPolicy } = {
+  evict: { bytes: 64 * 1024 * 1024, seconds: 2, policy: 'evict' },
+  throttle: { bytes: 256 * 1024 * 1024, seconds: 30, policy: 'throttle' },
+}
+
+export const defaultSlowClient: SlowClientPolicy = slowClientDefaults.evict
 
 /** One member that listens on loopback only: what a daemon does without a configuration. */
 export function defaultConfig(context: ConfigContext): Config {
@@ -93,11 +106,6 @@ export function defaultConfig(context: ConfigContext): Config {
     log: { level: 'info' },
     trace: context.trace ?? null,
   }
-}
-
-/** The cell that carries a group; null if no pattern matches. */
-export function cellOf(config: Config, group: string): string | null {
-  return cellOfRules(config.cells, group)
 }
 
 export function socketPath(runtime: string, cell: string): string {

@@ -173,7 +173,8 @@ export const limitTable: { readonly [Name in LimitName]: Quantity } = {
     help: 'What one client may have sent that has no place in the order yet, before its connection is not read.',
   },
   handshakes: {
-    default: 256,
+    // All clients of a daemon that comes back connect to it at once.
+    default: defaultGroupLimits.sessions,
     minimum: 1,
     maximum: 65_535,
     unit: 'connections',

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { cellOf, defaultConfig } from './config.ts'
+import { cellOf } from '../lib/pattern.ts'
+import { defaultConfig } from './config.ts'
 import type { ConfigContext } from './config.ts'
 import { loadConfig, parseConfig } from './parse.ts'
 import { ConfigError } from './problems.ts'
@@ -59,8 +60,8 @@ trace: /tmp/trace.ndjson
     expect(wan?.slowClient).toEqual({ bytes: 100_000_000, seconds: 1.5, policy: 'evict' })
     expect(main?.listen).toEqual({ host: '10.0.0.2', port: 4803 })
     expect(main?.clients.unix).toBe('/tmp/lab/main.sock')
-    expect(cellOf(config, 'wan.orders')).toBe('wan')
-    expect(cellOf(config, 'orders')).toBe('main')
+    expect(cellOf(config.cells, 'wan.orders')).toBe('wan')
+    expect(cellOf(config.cells, 'orders')).toBe('main')
     expect(config.log.level).toBe('warn')
     expect(config.trace).toBe('/tmp/trace.ndjson')
     expect(structuredClone(config)).toEqual(config)
@@ -178,6 +179,9 @@ log: loud
   })
 })
 
+const withSlowClient = (policy: string): string =>
+  `cells: { main: { limits: { messageBytes: 1000 }, peers: { n1: h:1, b: h:2, c: h:3 }, slowClient: ${policy} } }`
+
 describe('checks of the whole', () => {
   it('peers without this member, and no word where it listens', () => {
     expect(problems('cells: { main: { peers: { a: h:1, b: h:2 } } }')).toEqual([
@@ -239,19 +243,30 @@ describe('checks of the whole', () => {
   it('times and sizes that do not fit each other', () => {
     const text = `cells:
   main:
-    timeouts: { heartbeatMs: 500, holdDownMs: 20000, stalledAfterMs: 1000 }
+    timeouts: { heartbeatMs: 500, holdDownMs: 20000, stalledAfterMs: 400 }
     limits: { windowBytes: 65536, maxFrameBytes: 100000, statePartBytes: 100000 }
     slowClient: { bytes: 70000 }
 `
     expect(problems(text).map(line => line.replace(/;.*/, ''))).toEqual([
       'a.yaml:3:5 cells.main.timeouts.suspectAfterMs: is 1000, less than three heartbeats',
       'a.yaml:3:5 cells.main.timeouts.maxHoldDownMs: is 5000, less than holdDownMs',
+      'a.yaml:3:70 cells.main.timeouts.stalledAfterMs: is 400, sooner than this member would notice that it stood still itself',
       'a.yaml:4:50 cells.main.limits.maxFrameBytes: is 100000, more than a window',
       'a.yaml:4:74 cells.main.limits.statePartBytes: is 100000, which does not fit a frame',
-      'a.yaml:5:5 cells.main.slowClient.seconds: is 2, so that a slow client would make this daemon look stalled',
       'a.yaml:5:26 cells.main.slowClient.bytes: is 70000, less than limits.clientQueueBytes, where the warning comes',
       'a.yaml:5:26 cells.main.slowClient.bytes: is 70000, less than one message may have',
     ])
+  })
+
+  it('a client may be waited for only if what the members can send meanwhile has room', () => {
+    const { cells } = parseConfig(withSlowClient('{ policy: throttle }'), 'a.yaml', context)
+    expect(cells[0]?.slowClient).toEqual({ policy: 'throttle', bytes: 256 * 1024 * 1024, seconds: 30 })
+    expect(problems(withSlowClient('{ policy: throttle, bytes: 8388608, seconds: 600 }'))).toEqual([])
+    expect(problems(withSlowClient('{ bytes: 8000000 }'))).toEqual([])
+    expect(problems(withSlowClient('{ policy: throttle, bytes: 8000000 }'))[0]).toMatch(
+      /slowClient\.bytes: is 8000000, less than the members can send to a client that is waited for; must be 8388608 or more/,
+    )
+    expect(problems(withSlowClient('{ policy: wait }'))[0]).toMatch(/is "wait"; must be evict or throttle/)
   })
 
   it('does not complain of what follows from another error', () => {

@@ -7,7 +7,8 @@
 import { z } from 'zod'
 import { ADDRESS_PATTERN } from './address.ts'
 import { LOG_LEVELS } from './config.ts'
-import { defaultSlowClient, DEFAULT_CLUSTER } from './config.ts'
+import { defaultSlowClient, DEFAULT_CLUSTER, slowClientDefaults } from './config.ts'
+import type { SlowClientPolicy } from './config.ts'
 import { limitTable, timeoutTable } from './limits.ts'
 import type { Quantity } from './limits.ts'
 
@@ -35,7 +36,7 @@ export interface CellFile {
     | {
         readonly bytes?: number | undefined
         readonly seconds?: number | undefined
-        readonly policy?: 'evict' | undefined
+        readonly policy?: SlowClientPolicy['policy'] | undefined
       }
     | undefined
 }
@@ -97,7 +98,8 @@ const slowClient = z.strictObject(
       .int({ error: 'must be a whole number of bytes, 65536 or more' })
       .min(65_536, { error: 'must be a whole number of bytes, 65536 or more' })
       .meta({
-        description: 'Unacknowledged bytes at which the policy applies at once.',
+        description:
+          'Unacknowledged bytes at which it is evicted at once; by default 4 times as many for throttle.',
         default: defaultSlowClient.bytes,
       })
       .optional(),
@@ -106,13 +108,17 @@ const slowClient = z.strictObject(
       .min(0, { error: 'must be a number of seconds from 0 to 600' })
       .max(600, { error: 'must be a number of seconds from 0 to 600' })
       .meta({
-        description: 'How long a client may stay above clientQueueBytes before the policy applies.',
+        description: `How long a client may be behind before it is evicted; by default ${slowClientDefaults.throttle.seconds} for throttle.`,
         default: defaultSlowClient.seconds,
       })
       .optional(),
     policy: z
-      .literal('evict', { error: 'must be evict' })
-      .meta({ description: 'What is done with a client that stays slow.', default: defaultSlowClient.policy })
+      .enum(['evict', 'throttle'], { error: 'must be evict or throttle' })
+      .meta({
+        description:
+          'evict: the others wait for a client that reads too slowly for a moment only; throttle: they wait longer.',
+        default: defaultSlowClient.policy,
+      })
       .optional(),
   },
   { error: 'must be a mapping with bytes, seconds, policy' },

@@ -6,7 +6,7 @@ import type { ConfigurationId, Facts, MemberId, Segment } from './types.ts'
 export interface DataFrame {
   readonly kind: 'data'
   readonly configuration: ConfigurationId
-  /** Rank of the member whose stream this is (a retransmission may come from anyone). */
+  /** Rank of the member whose stream this is (in recovery, who has it may send it again). */
   readonly rank: number
   /** 1, 2, 3 … in the stream. */
   readonly seq: number

@@ -286,7 +286,7 @@ describe('a hostile member', () => {
   it('that invents members is bounded in how many', () => {
     const { net, cells } = Net.formed('ab')
     const [a, b] = cells as [Cell, Cell]
-    const invented = Array.from({ length: 2000 }, (_, i) => `x${i}#1`).toSorted()
+    const invented = Array.from({ length: 600 }, (_, i) => `x${i}#1`).toSorted()
     const some = invented.slice(0, 200)
     const rows = [b.self, ...invented].map(member => ({ member, version: 2 ** 20, hears: [a.self, ...some] }))
     for (const row of rows) a.receive(b.self, { ...heartbeatOf(b), rows: [row] }, net.now)
@@ -300,6 +300,53 @@ describe('a hostile member', () => {
     net.run(1)
     net.kill(b)
     expectWell(net, [a])
+  })
+
+  it('that sends what is empty is bounded in that too', () => {
+    const limits = { windowBytes: 10_000, maxFrameBytes: 1000 }
+    const { net, cells } = Net.formed('abc', { limits })
+    const [a, , c] = cells as [Cell, Cell, Cell]
+    const empty = (seq: number): DataFrame => ({
+      ...dataFrame(c.configuration, 2, seq, seq + 5000),
+      segments: [],
+    })
+    for (let seq = 1; seq < 20_000; seq++) a.receive(c.self, empty(seq), net.now)
+    const stream = a.state.ordering.streams[2]
+    expect(stream?.heldPieces).toBeGreaterThan(4000)
+    expect(stream?.heldPieces).toBeLessThan(12_000)
+    expect(a.load.historyBytes).toBe(0)
+  })
+
+  it('that counts for more than there is has its frames refused', () => {
+    const { net, cells } = Net.formed('abc')
+    const [a, , c] = cells as [Cell, Cell, Cell]
+    const { configuration } = c
+    const [piece] = dataFrame(configuration, 2, 1, 5000).segments
+    const frame = { ...dataFrame(configuration, 2, 1, 5000), segments: [{ ...piece!, bytes: 2 ** 32 - 1 }] }
+    a.receive(c.self, frame, net.now)
+    expect(a.load.historyBytes).toBe(0)
+  })
+
+  it('that sends in a recovery more than the Plan wants is not heard', () => {
+    const { net, cells } = Net.formed('ab')
+    const [a, b] = cells as [Cell, Cell]
+    const { id, members } = b.configuration
+    const configuration = configurationId(id.epoch + 1, a.self, 1)
+    net.cut = () => true
+    b.receive(a.self, { kind: 'form', configuration, members }, net.now)
+    const streams = members.map((supplier, rank) => ({
+      upTo: rank === 0 ? 2 : (b.state.ordering.streams[1]?.contiguous ?? 0),
+      clock: Number.POSITIVE_INFINITY,
+      received: Number.POSITIVE_INFINITY,
+      consumed: 0,
+      supplier,
+    }))
+    const groups = [{ old: id, oldMembers: members, together: members, streams }]
+    b.receive(a.self, { kind: 'plan', configuration, members, groups }, net.now)
+    expect(b.phase).toBe('recover')
+    for (let seq = 1; seq < 100; seq++)
+      b.receive(a.self, dataFrame(b.configuration, 0, seq, seq + 5000), net.now)
+    expect(b.state.ordering.streams[0]?.contiguous).toBe(2)
   })
 
   it('that asks for everything again and again is owed a bounded run', () => {
@@ -359,6 +406,49 @@ describe('a hostile member', () => {
     b.receive(a.self, { kind: 'install', configuration }, net.now)
     expect(b.configuration.id).toBe(id)
     expect(b.state.frozen).toBe(true)
+  })
+
+  it.each([
+    ['our own messages', { upTo: 1 }, 'gather'],
+    ['what was used to tell a fate', { consumed: 0 }, 'gather'],
+    ['nothing, and so can go on', {}, 'recover'],
+  ])('by a Plan can make us forget neither our messages nor what was consumed: %s', (_, change, phase) => {
+    const { net, cells } = Net.formed('ab')
+    const [a, b] = cells as [Cell, Cell]
+    b.submit(segment('ours'))
+    b.setConsumed(1)
+    net.run(200)
+    const consumed = b.state.ordering.streams.map(stream => stream.consumed)
+    expect(consumed[1]).toBe(1)
+    net.cut = () => true
+    b.submit(segment('more of ours'))
+    net.run(10)
+    const { id, members } = b.configuration
+    const configuration = configurationId(id.epoch + 1, a.self, 1)
+    b.receive(a.self, { kind: 'form', configuration, members }, net.now)
+    const streams = b.state.ordering.streams.map((stream, rank) => ({
+      upTo: stream.contiguous,
+      clock: Number.POSITIVE_INFINITY,
+      received: Number.POSITIVE_INFINITY,
+      consumed: stream.consumed,
+      supplier: members[rank] as MemberId,
+      ...(rank === 1 ? change : {}),
+    }))
+    expect(b.state.ordering.own).toMatchObject({ contiguous: 2, delivered: 1 })
+    const groups = [{ old: id, oldMembers: members, together: members, streams }]
+    b.receive(a.self, { kind: 'plan', configuration, members, groups }, net.now)
+    expect(b.phase).toBe(phase)
+  })
+
+  it('cannot speak for another one’s stream', () => {
+    const { net, cells } = Net.formed('abc')
+    const [a, b, c] = cells as [Cell, Cell, Cell]
+    a.receive(c.self, dataFrame(b.configuration, 1, 1, 5000), net.now)
+    expect(a.state.ordering.streams[1]?.contiguous).toBe(0)
+    b.submit(segment('mine'))
+    net.run(200)
+    expect(net.delivered(a)).toEqual(['mine'])
+    expect(net.delivered(b)).toEqual(['mine'])
   })
 
   it('cannot make us take back what we delivered, by a Plan that wants less', () => {

@@ -24,9 +24,19 @@ export function isClique(matrix: Matrix, members: readonly MemberId[]): boolean 
 /** Order-independent digest of all rows: equal digests mean (but for collisions, which only delay) equal rows. */
 export function digestMatrix(matrix: Matrix): number {
   let digest = 0
-  for (const row of matrix.values()) {
+  for (const row of matrix.values()) digest = (digest + digestRow(row)) >>> 0
+  return digest
+}
+
+/** A row never changes, and few do when the matrix does. */
+const digests = new WeakMap<Row, number>()
+
+function digestRow(row: Row): number {
+  let digest = digests.get(row)
+  if (digest === undefined) {
     // What a row says is part of it: of two that a liar gave the same version, both must be seen to differ.
-    digest = (digest + fnv1a(`${row.member}/${row.version}/${row.hears.join()}`)) >>> 0
+    digest = fnv1a(`${row.member}/${row.version}/${row.hears.join()}`)
+    digests.set(row, digest)
   }
   return digest
 }

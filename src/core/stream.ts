@@ -37,8 +37,10 @@ export class Stream {
   private consumedWaiting = 0
   /** A Plan that we merged made this clock ∞. */
   infinite = false
-  /** Bytes of the frames held. */
+  /** Bytes of the frames held, as windows count them. */
   heldBytes = 0
+  /** Frames and segments held: what is empty costs memory too. */
+  heldPieces = 0
   /** Fragments handed up so far of a segment whose last one is still to come. */
   assembling: Segment[] = []
   private assemblingBytes = 0
@@ -67,6 +69,7 @@ export class Stream {
     if (this.frame(seq) !== undefined) return false
     this.frames[this.head + seq - this.released - 1] = frame
     this.heldBytes += bytesOf(frame)
+    this.heldPieces += piecesOf(frame)
     if (seq > this.highest) this.highest = seq
     this.learn(frame.facts)
     this.advance()
@@ -134,6 +137,7 @@ export class Stream {
       if (frame === undefined || frame.ts > stable) break
       this.frames[this.head++] = undefined
       this.heldBytes -= bytesOf(frame)
+      this.heldPieces -= piecesOf(frame)
       this.released++
       count++
     }
@@ -167,6 +171,7 @@ export class Stream {
       if (frame.ts <= this.lastTs || frame.ts <= this.counted.clock) {
         this.frames[this.head + this.contiguous - this.released] = undefined
         this.heldBytes -= bytesOf(frame)
+        this.heldPieces -= piecesOf(frame)
         break
       }
       this.contiguous++
@@ -182,6 +187,10 @@ export class Stream {
       this.waiting.shift()
     }
   }
+}
+
+function piecesOf(frame: DataFrame): number {
+  return 1 + frame.segments.length
 }
 
 export function bytesOf(frame: DataFrame): number {

@@ -134,8 +134,6 @@ function repairTurn(state: CellState, now: number): void {
 /** Whom to ask for a stream: in recovery whom the Plan names, otherwise its owner. */
 function supplierFor(state: CellState, group: GroupPlan | undefined): (rank: number) => MemberId | null {
   return rank => {
-    if (group === undefined && !state.frozen && state.buggify('asks a third party'))
-      return state.random.pick(state.ordering.configuration.members.filter(member => member !== state.self))
     if (group !== undefined) return group.streams[rank]?.supplier ?? null
     return state.frozen ? null : (state.ordering.configuration.members[rank] as MemberId)
   }

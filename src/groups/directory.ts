@@ -117,6 +117,7 @@ export class Directory {
       name,
     })
     session.groups.set(name, member)
+    session.home.memberships++
     return this.replace(group, [member], [], scope, index, place)
   }
 
@@ -124,6 +125,7 @@ export class Directory {
     const group = this.groups.get(name)
     invariant(group !== undefined && group.view !== null, 'a group that is left has members', name)
     member.session.groups.delete(name)
+    member.session.home.memberships--
     return this.replace(group, [], [member], scope, index, place)
   }
 
@@ -246,10 +248,14 @@ export class Directory {
     invariant(past === this.#pastViews, 'past views are counted', { past, counted: this.#pastViews })
     let memberships = 0
     for (const home of this.homes.values()) {
+      let ofHome = 0
       for (const session of home.sessions.values()) {
         invariant(session.ended === null, 'an ended session is gone', session.id)
-        memberships += session.groups.size
+        ofHome += session.groups.size
       }
+      const { daemon } = home
+      invariant(ofHome === home.memberships, 'memberships of a daemon are counted', { daemon, ofHome })
+      memberships += ofHome
     }
     // Every member of a group knows its group (below), so equal numbers make the two sides the same.
     invariant(members === memberships, 'sessions and groups agree', { members, memberships })

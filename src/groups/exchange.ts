@@ -8,9 +8,18 @@
 
 import type { Configuration, MemberId } from '../core/types.ts'
 import { invariant } from '../lib/assert.ts'
-import type { DigestHead, GroupState, JoinKey, StateHead } from './types.ts'
-import { utf8Length } from './names.ts'
 import type { Group } from './directory.ts'
+import { isSessionName, utf8Length } from './names.ts'
+import {
+  emptyDigest,
+  isLaterScope,
+  mostMemberships,
+  mostNameBytes,
+  mostSessions,
+  type Objection,
+  objectionToDigest,
+} from './rules.ts'
+import type { DigestHead, GroupState, JoinKey, StateHead } from './types.ts'
 import type { Home } from './view.ts'
 
 /** A group's view as a component knows it. */
@@ -20,17 +29,23 @@ export interface ComponentView {
   readonly whole: boolean
 }
 
+export interface ToldView extends ComponentView {
+  readonly by: MemberId
+}
+
 export interface Component {
   /** Sorted; components are ordered by their first member. */
   readonly members: readonly MemberId[]
   /** As told by its members; empty for our own component, which need not be told. */
-  readonly views: Map<string, ComponentView>
+  readonly views: Map<string, ToldView>
 }
 
 /** Local state of a daemon as received. */
 export interface ReceivedState {
   full: boolean
   complete: boolean
+  /** Groups and members told so far, for the bound on them. */
+  entries: number
   readonly sessions: Map<number, string>
   readonly groups: Map<string, { session: number; joined: JoinKey }[]>
 }
@@ -59,12 +74,16 @@ export class Exchange {
     return this.#componentOf.get(daemon) as Component
   }
 
-  /** True if this was the last one: the components are known now. */
-  addDigest(daemon: MemberId, digest: DigestHead): boolean {
-    invariant(!this.digests.has(daemon), 'a daemon sends one digest in a configuration', daemon)
-    invariant(digest.along.includes(daemon), 'a daemon comes along with itself', digest)
-    this.digests.set(daemon, digest)
-    if (--this.#missing > 0) return false
+  /** With the last one the components are known. @returns why it counts for nothing. */
+  addDigest(daemon: MemberId, digest: DigestHead): Objection {
+    if (this.digests.has(daemon)) return 'it sends a second digest'
+    const objection = objectionToDigest(daemon, digest, this.configuration)
+    this.digests.set(daemon, objection === null ? digest : emptyDigest(daemon, digest))
+    if (--this.#missing === 0) this.#findComponents()
+    return objection
+  }
+
+  #findComponents(): void {
     this.components = componentsOf(this.configuration.members, this.digests)
     for (const component of this.components) {
       for (const member of component.members) this.#componentOf.set(member, component)
@@ -74,7 +93,6 @@ export class Exchange {
       this.#telling.set(daemon, telling)
       if (telling !== null) this.#missing++
     }
-    return true
   }
 
   /** What this daemon sends after the digests: its whole state, the views of its groups only, or nothing. */
@@ -97,53 +115,59 @@ export class Exchange {
     return 'views'
   }
 
-  addPart(daemon: MemberId, part: StateHead): void {
+  /** What breaks a rule in it is left out; the rest counts. @returns the last objection. */
+  addPart(daemon: MemberId, part: StateHead): Objection {
     const tells = this.tells(daemon)
-    invariant(
-      tells !== null && (tells === 'full') === part.full,
-      'state is told as the digests demand',
-      daemon,
-    )
+    if (tells === null || (tells === 'full') !== part.full) return 'it tells a state that nobody asked for'
     let state = this.received.get(daemon)
     if (state === undefined) {
-      state = { full: part.full, complete: false, sessions: new Map(), groups: new Map() }
+      state = { full: part.full, complete: false, entries: 0, sessions: new Map(), groups: new Map() }
       this.received.set(daemon, state)
     }
-    invariant(!state.complete, 'nothing follows the last part', daemon)
-    for (const { session, name } of part.sessions) state.sessions.set(session, name)
+    if (state.complete) return 'it goes on after the last part of its state'
+    let objection: Objection = null
+    for (const { session, name } of part.sessions) objection = addSession(state, session, name) ?? objection
     const component = this.componentOf(daemon)
-    for (const told of part.groups) addGroup(component, state, part.scopes, told)
-    if (!part.last) return
+    const { id } = this.configuration
+    for (const told of part.groups) {
+      const scope = part.scopes[told.scope]
+      state.entries += 1 + told.members.length
+      if (state.entries > 2 * mostMemberships) objection = 'it tells more groups than a daemon may be in'
+      else if (scope === undefined || isLaterScope(scope, id.key))
+        objection = 'it tells a view that cannot be'
+      else {
+        // Of one history there is one view. If two tell different ones, it cannot be known here who lies: the first counts.
+        const { group, index, whole } = told
+        if (!component.views.has(group)) component.views.set(group, { scope, index, whole, by: daemon })
+        objection = addGroup(state, told, id.epoch) ?? objection
+      }
+    }
+    if (!part.last) return objection
     state.complete = true
     this.#missing--
+    return objection
   }
 }
 
-function addGroup(
-  component: Component,
-  state: ReceivedState,
-  scopes: readonly string[],
-  told: GroupState,
-): void {
-  const scope = scopes[told.scope]
-  const evidence = { group: told.group, scope: told.scope, scopes: scopes.length }
-  invariant(scope !== undefined, 'a part holds the scopes it refers to', evidence)
-  const known = component.views.get(told.group)
-  if (known === undefined) {
-    component.views.set(told.group, { scope, index: told.index, whole: told.whole })
-  } else {
-    const same = known.scope === scope && known.index === told.index && known.whole === told.whole
-    invariant(same, 'a component has one view of a group', {
-      group: told.group,
-      known,
-      scope,
-      index: told.index,
-    })
+function addSession(state: ReceivedState, session: number, name: string): Objection {
+  if (session < 1 || !isSessionName(name, mostNameBytes)) return 'it tells a session that cannot be'
+  if (state.sessions.has(session)) return 'it tells a session twice'
+  if (state.sessions.size >= mostSessions) return 'it tells more sessions than a daemon may have'
+  state.sessions.set(session, name)
+  return null
+}
+
+function addGroup(state: ReceivedState, { group, members }: GroupState, epoch: number): Objection {
+  if (!state.full) return null
+  let objection: Objection = null
+  let list = state.groups.get(group)
+  if (list === undefined) state.groups.set(group, (list = []))
+  for (const member of members) {
+    // Nothing is joined in this configuration before the exchange: whoever says so would come after those who join next.
+    if (member.joined.epoch < epoch) list.push(member)
+    else objection = 'it tells a join of the future'
   }
-  if (!state.full) return
-  const members = state.groups.get(told.group)
-  if (members === undefined) state.groups.set(told.group, [...told.members])
-  else members.push(...told.members)
+  return objection
 }
 
 /** Sets of daemons with the same last shown configuration and the same companions since, each listing the others. */

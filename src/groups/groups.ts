@@ -19,6 +19,7 @@ import { fateOf, PrivateFates } from './fates.ts'
 import { defaultGroupLimits, type GroupLimits } from './limits.ts'
 import { mergeExchange, type NetworkChange } from './merge.ts'
 import { comparePlaces, comparePoints, endOf } from './place.ts'
+import { type Objection, objectionToJoin, objectionToMessages, objectionToOpen } from './rules.ts'
 import { LocalSessions } from './sessions.ts'
 import { bitmapOf, endsWith, nameOf, sessionsOf, viewChange, without } from './telling.ts'
 import type {
@@ -55,6 +56,8 @@ export interface Submission {
 const NOMINAL_BYTES = 64
 
 type Deliver = Extract<CellEvent, { type: 'deliver' }>
+/** What is said for a client. */
+type RequestHead = Exclude<SegmentHead, DigestHead | StateHead>
 type Transitional = Extract<CellEvent, { type: 'transitional' }>
 
 /** The installed configuration, and what was learned in it. */
@@ -88,6 +91,11 @@ export class Groups {
   #along: ReadonlySet<MemberId>
   /** Exchanges cut short since. */
   #skipped = 0
+  /**
+   * A companion lied in the exchange shown last: others hold for true what is not. So our common history counts for nothing:
+   * in the next exchange everybody of us tells everything.
+   */
+  #lied = false
   /** Place of the last delivery. */
   #place: Place = { epoch: 0, ts: 0, rank: 0, index: 0 }
   #horizon: Point = { epoch: 0, ts: 0 }
@@ -213,6 +221,11 @@ export class Groups {
     return this.#sessions.size
   }
 
+  /** How many members a group has, without a list of them. */
+  memberCount(group: string): number {
+    return this.#directory.groups.get(group)?.members.length ?? 0
+  }
+
   /** Members in join order; empty if there are none. */
   members(group: string): SessionId[] {
     return idsOf(this.#directory.groups.get(group)?.members ?? [])
@@ -320,7 +333,7 @@ export class Groups {
 
   #submitDigest(configuration: Configuration): void {
     const remembered: { daemon: MemberId; version: number }[] = []
-    for (const daemon of configuration.members) {
+    for (const daemon of this.#lied ? [] : configuration.members) {
       if (this.#along.has(daemon)) continue
       const home = this.#directory.homes.get(daemon) ?? this.#remembered.get(daemon)
       if (home !== undefined) remembered.push({ daemon, version: home.version })
@@ -328,8 +341,8 @@ export class Groups {
     const head: DigestHead = {
       kind: 'digest',
       configuration: configuration.id.key,
-      lastShown: this.#lastShown?.id ?? null,
-      along: [...this.#along].sort(),
+      lastShown: this.#lied ? null : (this.#lastShown?.id ?? null),
+      along: this.#lied ? [this.self] : [...this.#along].sort(),
       version: this.#directory.homes.get(this.self)?.version ?? 0,
       remembered,
     }
@@ -337,14 +350,17 @@ export class Groups {
     this.#submit(head, [], bytes, false, true)
   }
 
-  #exchangeMessage(sender: MemberId, place: Place, head: DigestHead | StateHead): void {
+  #exchangeMessage(sender: MemberId, place: Place, head: DigestHead | StateHead): Objection {
     const current = this.#current as Current
     // Left over from an exchange that was cut short: it counts for nothing.
-    if (head.configuration !== current.configuration.id.key) return
+    if (head.configuration !== current.configuration.id.key) return null
     const { exchange } = current
-    if (head.kind === 'groupState') exchange.addPart(sender, head)
-    else if (exchange.addDigest(sender, head)) this.#submitState(current)
+    const { components } = exchange
+    const objection =
+      head.kind === 'groupState' ? exchange.addPart(sender, head) : exchange.addDigest(sender, head)
+    if (exchange.components !== components) this.#submitState(current)
     if (exchange.complete && !current.shown) this.#show(current, place)
+    return objection
   }
 
   #submitState(current: Current): void {
@@ -363,8 +379,10 @@ export class Groups {
   #show(current: Current, place: Place): void {
     const { exchange, configuration, closing } = current
     const key = configuration.id.key
-    const { changes, lost } = mergeExchange(this.#directory, exchange, this.#remembered, key, place)
-    this.#rememberLost(lost, configuration)
+    const { changes, lost, lied } = mergeExchange(this.#directory, exchange, this.#remembered, key, place)
+    this.#rememberLost(this.#lied ? [] : lost, configuration)
+    this.#lied = lied !== null
+    if (lied !== null) this.#object(lied, 'it told others what is not so')
     if (exchange.components?.length === 1 && configuration.members.length > 1)
       this.#cover('exchange with equal digests')
     if (this.#skipped > 0 && this.#lastShown !== null) this.#cover('view skipped configurations')
@@ -426,43 +444,64 @@ export class Groups {
   // Deliveries.
 
   #deliver({ sender, place, segment }: Deliver): void {
-    const { head, body } = segment as Segment<SegmentHead>
-    invariant(head !== null, 'a delivered segment is whole', place)
+    const { head } = segment as Segment<SegmentHead>
     this.#place = place
-    if (head.kind === 'messages') return this.#deliverMessages(sender, place, head, body)
-    if (head.kind === 'digest' || head.kind === 'groupState')
-      return this.#exchangeMessage(sender, place, head)
+    const objection =
+      head === null
+        ? 'it has no head'
+        : head.kind === 'digest' || head.kind === 'groupState'
+          ? this.#exchangeMessage(sender, place, head)
+          : this.#deliverRequest(sender, place, head, segment as GroupSegment)
+    if (objection !== null) this.#object(sender, objection)
+  }
+
+  /** What others say against the rules counts for nothing, here as at everybody who delivers it. We say nothing of the kind. */
+  #object(sender: MemberId, why: string): void {
+    invariant(sender !== this.self, 'what we order was checked', why)
+    this.#cover('segment against the rules')
+    this.#events.push({ type: 'ignored', daemon: sender, why })
+  }
+
+  #deliverRequest(sender: MemberId, place: Place, head: RequestHead, segment: GroupSegment): Objection {
     const current = this.#current
-    invariant(current?.shown === true, 'nothing of a client precedes the exchange', { sender, place, head })
+    // Before, the directory is not the same for all; afterwards every member is in it.
+    if (current?.shown !== true) return 'it speaks for a client before the exchange'
     const home = this.#directory.homes.get(sender)
     invariant(home !== undefined, 'a sender is in the directory', { sender, place })
-    home.version++
     if (head.kind === 'open') {
-      invariant(!home.sessions.has(head.session), 'a session opens once', { sender, head })
+      const objection = objectionToOpen(home, head)
+      if (objection !== null) return objection
+      home.version++
       home.sessions.set(head.session, new Session(home, head.session, head.name))
       if (sender === this.self) this.#events.push({ type: 'opened', session: head.session })
-      return
+      return null
     }
-    const session = this.#sessionOf(sender, head.session)
-    if (head.kind === 'join') {
-      const change = this.#directory.join(session, head.group, current.scope, ++current.index, place)
-      this.#tellView(change, 'join', place)
-    } else if (head.kind === 'leave') this.#deliverLeave(session, head.group, place)
-    else this.#deliverDisconnect(session, head, place)
+    const session = home.sessions.get(head.session)
+    if (session === undefined) return 'it speaks for a session that is not open'
+    switch (head.kind) {
+      case 'messages':
+        return this.#deliverMessages(session, place, head, segment)
+      case 'join': {
+        const objection = objectionToJoin(session, head.group)
+        if (objection !== null) return objection
+        const change = this.#directory.join(session, head.group, current.scope, ++current.index, place)
+        this.#tellView(change, 'join', place)
+        break
+      }
+      case 'leave': {
+        const member = session.groups.get(head.group)
+        if (member === undefined) return 'it leaves a group that its session is not in'
+        this.#deliverLeave(session, member, head.group, place)
+        break
+      }
+      case 'disconnect':
+        this.#deliverDisconnect(session, head, place)
+    }
+    home.version++
+    return null
   }
 
-  #sessionOf(sender: MemberId, number: number): Session {
-    const session = this.#directory.homes.get(sender)?.sessions.get(number)
-    invariant(session !== undefined, 'a session opens before it speaks, and is silent after', {
-      sender,
-      number,
-    })
-    return session
-  }
-
-  #deliverLeave(session: Session, name: string, place: Place): void {
-    const member = session.groups.get(name)
-    invariant(member !== undefined, 'a session leaves a group that it is in', { session: session.id, name })
+  #deliverLeave(session: Session, member: Member, name: string, place: Place): void {
     const change = this.#depart(member, name, place)
     if (session.home.daemon === this.self) {
       this.#events.push({ type: 'left', session: session.number, group: name })
@@ -489,11 +528,22 @@ export class Groups {
     return this.#directory.leave(member, name, current.scope, ++current.index, place)
   }
 
-  #deliverMessages(sender: MemberId, place: Place, head: MessagesHead, body: readonly Uint8Array[]): void {
-    const session = this.#sessionOf(sender, head.session)
-    const own = sender === this.self ? head.session : 0
+  #deliverMessages(
+    session: Session,
+    place: Place,
+    head: MessagesHead,
+    { body, safe }: GroupSegment,
+  ): Objection {
+    let bytes = 0
+    for (const slice of body) bytes += slice.length
+    const objection = objectionToMessages(head, safe, bytes, this.limits.messageBytes)
+    if (objection !== null) return objection
+    const own = session.home.daemon === this.self ? head.session : 0
     const { destination } = head
-    if (destination.to === 'member') return this.#deliverPrivate(session, place, head, body, own)
+    if (destination.to === 'member') {
+      this.#deliverPrivate(session, place, head, body, own)
+      return null
+    }
     const { groups } = destination
     let receivers: readonly Receivers[]
     let views: readonly { readonly group: string; readonly view: ViewId }[]
@@ -511,8 +561,9 @@ export class Groups {
       views = groups.flatMap(name => this.#directory.groups.get(name)?.views() ?? [])
     }
     if (own !== 0 && head.selfDiscard) receivers = without(receivers, own)
-    if (receivers.length === 0 && own === 0) return
+    if (receivers.length === 0 && own === 0) return null
     this.#events.push({ type: 'messages', sender: session.id, head, body, place, receivers, own, views })
+    return null
   }
 
   /** Each local member of the groups once, with the first group that it is in. */

@@ -3,7 +3,8 @@
 import type { MemberId, Place } from '../core/types.ts'
 import { invariant } from '../lib/assert.ts'
 import type { Change, Directory, Group } from './directory.ts'
-import type { Component, Exchange, ReceivedState } from './exchange.ts'
+import type { Component, ComponentView, Exchange, ReceivedState } from './exchange.ts'
+import { comparePlaces } from './place.ts'
 import type { Origin } from './types.ts'
 import { compareMembers, Home, idsOf, type Member, Session } from './view.ts'
 
@@ -23,6 +24,8 @@ export interface Merge {
   readonly changes: readonly NetworkChange[]
   /** Daemons of the old directory that are not in the configuration, or come with another history. */
   readonly lost: readonly Home[]
+  /** A daemon with our history told others something else than what we know: they may know now what is not so. */
+  readonly lied: MemberId | null
 }
 
 /**
@@ -39,12 +42,14 @@ export function mergeExchange(
   place: Place,
 ): Merge {
   const own = exchange.componentOf(directory.self)
+  const lied = findLie(directory, exchange, own)
   const touched = new Map<string, Touched>()
   const lost: Home[] = []
   const previous = new Map(directory.homes)
   for (const home of previous.values()) {
     if (own.members.includes(home.daemon)) continue
     lost.push(home)
+    home.lost = true
     directory.homes.delete(home.daemon)
     for (const session of home.sessions.values()) {
       for (const [name, member] of session.groups) touch(directory, touched, name).left.push(member)
@@ -54,7 +59,6 @@ export function mergeExchange(
     const known = directory.homes.get(daemon)
     const { version } = exchange.digests.get(daemon) as { version: number }
     if (own.members.includes(daemon)) {
-      invariant((known?.version ?? 0) === version, 'one history makes one version', { daemon, version })
       if (known === undefined) directory.homes.set(daemon, newHome(daemon, place))
       continue
     }
@@ -73,13 +77,54 @@ export function mergeExchange(
       for (const [group, joined] of groups) {
         const member: Member = { session, joined }
         session.groups.set(group, member)
+        home.memberships++
         touch(directory, touched, group).joined.push(member)
       }
     }
   }
   const names = [...touched.keys()].sort()
   const changes = names.map(name => settle(directory, exchange, touched.get(name) as Touched, scope, place))
-  return { changes: changes.filter(change => change !== null), lost }
+  return { changes: changes.filter(change => change !== null), lost, lied }
+}
+
+/**
+ * Who of our own component told something else than what we know. Everybody else of us finds the same; the others, who
+ * have only its word, cannot.
+ */
+function findLie(directory: Directory, exchange: Exchange, own: Component): MemberId | null {
+  for (const daemon of own.members) {
+    const known = directory.homes.get(daemon)
+    const { version } = exchange.digests.get(daemon) as { version: number }
+    if ((known?.version ?? 0) !== version) return daemon
+    const told = exchange.received.get(daemon)
+    if (told?.full === true && known !== undefined && !sameState(known, told)) return daemon
+  }
+  if (exchange.components?.length === 1) return null
+  const together = new Set(own.members)
+  for (const group of directory.groups.values()) {
+    // Whoever else may have told it, the first of those who have members in it must.
+    const first = own.members.find(daemon => group.daemons.has(daemon))
+    if (group.view === null || first === undefined) continue
+    const { scope, index } = group.view
+    const told = own.views.get(group.name)
+    const whole = !group.reachesBeyond(together)
+    if (told?.scope !== scope || told.index !== index || told.whole !== whole) return told?.by ?? first
+  }
+  return null
+}
+
+function sameState(home: Home, told: ReceivedState): boolean {
+  let memberships = 0
+  for (const { number, name, groups } of fromParts(told)) {
+    const session = home.sessions.get(number)
+    if (session?.name !== name) return false
+    for (const [group, joined] of groups) {
+      const member = session.groups.get(group)
+      if (member === undefined || comparePlaces(member.joined, joined) !== 0) return false
+    }
+    memberships += groups.size
+  }
+  return told.sessions.size === home.sessions.size && memberships === home.memberships
 }
 
 function newHome(daemon: MemberId, place: Place): Home {
@@ -105,11 +150,8 @@ function fromParts(state: ReceivedState): Iterable<SessionState> {
   const sessions = new Map<number, SessionState>()
   for (const [number, name] of state.sessions) sessions.set(number, { number, name, groups: new Map() })
   for (const [group, members] of state.groups) {
-    for (const { session, joined } of members) {
-      const known = sessions.get(session)
-      invariant(known !== undefined, 'a member is a session of its daemon', { session, group })
-      known.groups.set(group, joined)
-    }
+    // A member that is no session of its daemon's is none.
+    for (const { session, joined } of members) sessions.get(session)?.groups.set(group, joined)
   }
   return sessions.values()
 }
@@ -144,6 +186,9 @@ function settle(
   return { ...change, origins: origins.map(({ id, members }) => ({ view: id, members: idsOf(members) })) }
 }
 
+/** In the place of a view that its component ought to have told and did not. */
+const untold: ComponentView = { scope: 'untold', index: 0, whole: false }
+
 interface ComponentOrigin {
   readonly id: string
   readonly view: { readonly scope: string; readonly index: number; readonly whole: boolean }
@@ -177,8 +222,7 @@ function originsOf(
     const view =
       component === own && current !== null
         ? { scope: current.scope, index: current.index, whole: left.length === 0 }
-        : component.views.get(group.name)
-    invariant(view !== undefined, 'the view of a group with members is told', { group: group.name })
+        : (component.views.get(group.name) ?? untold)
     origins.push({ id: `${view.scope}/${view.index}`, view, members })
   }
   return origins

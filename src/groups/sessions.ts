@@ -4,6 +4,7 @@ import type { MemberId } from '../core/types.ts'
 import { GroupError } from './errors.ts'
 import type { GroupLimits } from './limits.ts'
 import { isGroupName, isSessionName } from './names.ts'
+import { mostMemberships } from './rules.ts'
 import type { MessagesHead } from './types.ts'
 
 interface LocalSession {
@@ -22,6 +23,8 @@ export class LocalSessions {
   /** Names of sessions that are not closing. */
   readonly #names: Set<string> = new Set()
   #last = 0
+  /** Memberships of all of them. */
+  #memberships = 0
 
   constructor(limits: GroupLimits) {
     this.#limits = limits
@@ -73,7 +76,14 @@ export class LocalSessions {
         `the session is in ${groupsPerSession} groups, its limit: leave one first`,
       )
     }
+    if (this.#memberships >= mostMemberships) {
+      throw new GroupError(
+        'too-many-groups',
+        `the sessions of this daemon are in ${mostMemberships} groups together, as many as a daemon may be`,
+      )
+    }
     session.groups.add(group)
+    this.#memberships++
   }
 
   /** @throws GroupError `no-session`, `not-member`. */
@@ -81,12 +91,14 @@ export class LocalSessions {
     if (!this.#get(number).groups.delete(group)) {
       throw new GroupError('not-member', `the session is not in group '${group}', or leaving it`)
     }
+    this.#memberships--
   }
 
   /** @throws GroupError `no-session`. */
   close(number: number): void {
     const session = this.#get(number)
     session.closing = true
+    this.#memberships -= session.groups.size
     this.#names.delete(session.name)
   }
 

@@ -179,6 +179,8 @@ export type GroupEvent =
   /** A local session is gone from the order: its disconnect was delivered at `place`. */
   | { readonly type: 'closed'; readonly session: number; readonly place: Place }
   | MessagesEvent
+  /** A daemon ordered something against the rules: it counts for nothing, here as everywhere. */
+  | { readonly type: 'ignored'; readonly daemon: MemberId; readonly why: string }
   /** All deliveries up to here have been told. Said after them, once a turn at most. */
   | { readonly type: 'horizon'; readonly epoch: number; readonly ts: number }
   /** Messages up to and including this place have their fates settled. Monotone. */

@@ -11,6 +11,8 @@ import type { JoinKey, Point, SessionId, ViewId } from './types.ts'
 export class Home {
   readonly daemon: MemberId
   readonly sessions: Map<number, Session> = new Map()
+  /** Of all its sessions together. */
+  memberships = 0
   /** Counts changes: opens, joins, leaves, disconnects. */
   version = 0
   /** Each session still here has acknowledged everything delivered to it up to this point. */

@@ -155,6 +155,8 @@ export class Daemon {
       case 'configuration':
         this.acknowledgements.configuration(event.configuration.id.epoch)
         return
+      case 'ignored':
+        return invariant(false, 'nobody breaks a rule', event)
       case 'horizon':
         this.acknowledgements.horizon(event.epoch, event.ts)
         return

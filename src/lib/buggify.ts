@@ -4,7 +4,6 @@
  * FoundationDB's (Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value Store", SIGMOD 2021, 4.1).
  */
 export const buggifyPoints = [
-  'asks a third party',
   'consumed untold',
   'delivers less',
   'facts untold',

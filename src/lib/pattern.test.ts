@@ -56,7 +56,13 @@ describe('cellOf', () => {
     expect(cellOf(rules, 'global')).toBe('wan')
     expect(cellOf(rules, 'globals')).toBe('main')
   })
-  it('is null when nothing matches', () => {
-    expect(cellOf([{ name: 'x', groups: ['y'] }], 'z')).toBeNull()
+  it('is the first, the default one, when nothing matches', () => {
+    const two = [
+      { name: 'x', groups: ['y'] },
+      { name: 'z', groups: ['z'] },
+    ]
+    expect(cellOf(two, 'z')).toBe('z')
+    expect(cellOf(two, 'a')).toBe('x')
+    expect(cellOf([], 'a')).toBe('')
   })
 })

@@ -75,10 +75,13 @@ export interface CellRule {
   readonly groups: readonly string[]
 }
 
-/** The cell that carries `group`: the first rule with a matching pattern, in the order given; null if none. */
-export function cellOf(rules: readonly CellRule[], group: string): string | null {
+/**
+ * The cell that carries `group`: the first rule with a matching pattern, in the order given; if none has one, the first
+ * cell, which is the default one. '' without any cell.
+ */
+export function cellOf(rules: readonly CellRule[], group: string): string {
   for (const rule of rules) {
     for (const pattern of rule.groups) if (matchesPattern(pattern, group)) return rule.name
   }
-  return null
+  return rules[0]?.name ?? ''
 }

@@ -11,6 +11,7 @@ import type { CellConfig } from '../config/config.ts'
 import type { MemberId } from '../core/types.ts'
 import { TcpTransport } from '../transport/tcp.ts'
 import type { PeerInfo } from '../transport/transport.ts'
+import { DescriptorReserve } from './descriptors.ts'
 import { type Endpoint, listenTcp, listenUnix } from './listener.ts'
 import { type Loop, monotonicMs, type Steppable } from './loop.ts'
 import { CellRuntime } from './runtime.ts'
@@ -37,6 +38,7 @@ export class CellHost {
   readonly runtime: CellRuntime
   private readonly options: CellHostOptions
   private endpoints: Endpoint[] = []
+  private reserve: DescriptorReserve | null = null
 
   constructor(options: CellHostOptions) {
     const { identity, config, counters, trace, emit, createLoop, describeCells, status } = options
@@ -68,7 +70,8 @@ export class CellHost {
   /** @throws TransportError, AddressInUseError or the system's error: what could not be opened. */
   async start(): Promise<void> {
     const { clients } = this.options.config
-    const accept = (channel: Channel): void => this.runtime.accept(channel)
+    this.reserve = new DescriptorReserve()
+    const accept = (channel: Channel): void => this.runtime.accept(channel, this.reserve?.allows())
     try {
       if (clients.unix !== null) this.endpoints.push(await listenUnix(clients.unix, accept))
       if (clients.tcp !== null)
@@ -115,6 +118,7 @@ export class CellHost {
   async close(): Promise<void> {
     const closing = this.endpoints.map(endpoint => endpoint.close())
     this.endpoints = []
+    this.reserve?.close()
     await this.runtime.close()
     await Promise.all(closing)
   }

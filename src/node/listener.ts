@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, statSync, unlinkSync } from 'node:fs'
 import net from 'node:net'
 import { dirname } from 'node:path'
 import type { Channel } from '../client/channel.ts'
-import { createSocketChannel } from '../client/channel-socket.ts'
+import { belongsToAnother, createSocketChannel } from '../client/channel-socket.ts'
 
 export interface Endpoint {
   /** `unix:/path` or `tcp://host:port`, with the port that was really bound. */
@@ -25,7 +25,11 @@ export class AddressInUseError extends Error {
  * @throws AddressInUseError if somebody answers there, or the system's error.
  */
 export async function listenUnix(path: string, accept: (channel: Channel) => void): Promise<Endpoint> {
-  mkdirSync(dirname(path), { recursive: true })
+  const directory = dirname(path)
+  mkdirSync(directory, { recursive: true })
+  if (belongsToAnother(directory)) {
+    throw new AddressInUseError(`${directory} belongs to another user; give another runtime directory`)
+  }
   const taken = `another daemon already serves ${path}; stop it, or give this one another runtime directory`
   if (existsSync(path)) {
     if (!statSync(path).isSocket()) {
@@ -74,11 +78,13 @@ class Server {
   listen(where: net.ListenOptions, taken: string): Promise<void> {
     const { server } = this
     return new Promise((resolve, reject) => {
+      // As many as the system allows: whoever finds no place in the line of a unix socket is sent away at once.
+      const backlog = 4096
       const failed = (error: NodeJS.ErrnoException): void => {
         reject(error.code === 'EADDRINUSE' ? new AddressInUseError(taken) : error)
       }
       server.once('error', failed)
-      server.listen(where, () => {
+      server.listen({ ...where, backlog }, () => {
         server.off('error', failed)
         // Running out of descriptors must not end the daemon: those who are connected are served on.
         server.on('error', () => {})

@@ -20,6 +20,7 @@ import type { CellConfig, Config } from '../config/config.ts'
 import { defaultConfig } from '../config/config.ts'
 import { orderDigest } from '../config/digest.ts'
 import type { MemberId } from '../core/types.ts'
+import { Callbacks } from '../lib/callbacks.ts'
 import { AnasaziError } from '../lib/errors.ts'
 import { cellOf } from '../lib/pattern.ts'
 import { HostedCell } from './hosted.ts'
@@ -66,7 +67,8 @@ export class Node {
   private readonly startedAt = monotonicMs()
   /** Handed to other threads. */
   private readonly ports = new Set<MessagePort>()
-  private state: 'running' | 'leaving' | 'closed' = 'running'
+  private leaving: Promise<void> | null = null
+  private closing: Promise<void> | null = null
 
   /** Use `createNode`. */
   constructor(options: NodeOptions) {
@@ -78,13 +80,16 @@ export class Node {
       cluster: this.config.cluster,
       order: { digest: hash.toString(16).padStart(16, '0'), rules: text },
     }
+    const callbacks = new Callbacks(({ callback, words }) => {
+      this.events.emit({ type: 'callback', cell: '', callback, words })
+    })
     const shared = {
       identity,
       trace: this.config.trace,
       emit: this.events.emit.bind(this.events),
       status: () => this.status(),
     }
-    const onWake = options.loop === 'manual' ? (options.onWake ?? (() => {})) : null
+    const onWake = options.loop === 'manual' ? () => callbacks.call('onWake', () => options.onWake?.()) : null
     this.cells = this.config.cells.map(config =>
       config.thread === 'dedicated'
         ? new WorkerCell({ ...shared, config })
@@ -122,8 +127,8 @@ export class Node {
     return port2
   }
 
-  /** The cell that orders a group; null if no pattern matches. */
-  cellOf(group: string): string | null {
+  /** The cell that orders a group: the first one with a pattern that matches, or else the first one. */
+  cellOf(group: string): string {
     return cellOf(this.config.cells, group)
   }
 
@@ -167,24 +172,30 @@ export class Node {
   }
 
   /** Leaves gracefully: sessions end in the order, what was accepted is ordered, the others re-form at once. */
-  async leave(): Promise<void> {
-    if (this.state !== 'running') return
-    this.state = 'leaving'
+  leave(): Promise<void> {
+    this.leaving ??= this.closing ?? this.leaveOnce()
+    return this.leaving
+  }
+
+  /** Ends at once; to the others it looks like a crash. */
+  close(): Promise<void> {
+    this.closing ??= this.closeOnce()
+    return this.closing
+  }
+
+  private async leaveOnce(): Promise<void> {
     await Promise.all(this.cells.map(cell => cell.leave(leaveTimeoutMs)))
     await this.close()
   }
 
-  /** Ends at once; to the others it looks like a crash. */
-  async close(): Promise<void> {
-    if (this.state === 'closed') return
-    this.state = 'closed'
+  private async closeOnce(): Promise<void> {
     for (const port of this.ports) port.close()
     await Promise.all(this.cells.map(cell => cell.close()))
   }
 
   private cell(name: string | null): NodeCell {
     const cell = name === null ? this.cells[0] : this.cells.find(candidate => candidate.name === name)
-    if (cell === undefined || this.state === 'closed') {
+    if (cell === undefined || this.closing !== null) {
       throw new AnasaziError('connection-refused', `this node runs no cell '${name ?? ''}'`)
     }
     return cell

@@ -14,6 +14,8 @@ import { CellRuntime } from './runtime.ts'
 
 export interface BenchOptions {
   readonly name?: string
+  /** Of the many with this name. */
+  readonly incarnation?: number
   readonly limits?: Partial<NodeLimits>
   readonly cell?: Partial<CellConfig>
   readonly cells?: readonly CellDescription[]
@@ -29,6 +31,8 @@ const MOST_STEPS = 100
 export class Bench {
   /** Monotonic ms. */
   now: number
+  /** What passes with each look at the clock, ms: how busy the machine is. */
+  lookMs = 0
   wakes = 0
   cells: readonly CellDescription[]
   readonly self: MemberId
@@ -39,7 +43,7 @@ export class Bench {
   constructor(options: BenchOptions = {}) {
     const { name = 'n1', limits, cell, cells, trace, hub = new MemoryHub(), status, now = 10_000 } = options
     this.now = now
-    this.self = `${name}#${'0'.repeat(31)}${name.length % 10}`
+    this.self = `${name}#${(options.incarnation ?? name.length % 10).toString(16).padStart(32, '0')}`
     const basic = defaultConfig({ hostName: name, runtime: '/nowhere' }).cells[0] as CellConfig
     const config = { ...basic, ...cell, limits: { ...basic.limits, ...cell?.limits, ...limits } }
     this.cells = cells ?? [{ name: 'main', patterns: ['*'], endpoints: [] }]
@@ -63,7 +67,7 @@ export class Bench {
       createLoop: () => new ManualLoop(() => void this.wakes++),
       describeCells: () => this.cells,
       status: status ?? (async () => '{}'),
-      now: () => this.now,
+      now: () => (this.now += this.lookMs),
     })
   }
 

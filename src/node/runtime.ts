@@ -18,6 +18,7 @@ import type { Frame } from '../core/frames.ts'
 import type { MemberId } from '../core/types.ts'
 import { Groups } from '../groups/groups.ts'
 import type { SegmentHead } from '../groups/types.ts'
+import { Deque } from '../lib/deque.ts'
 import type { PeerEvent, Slices, Transport } from '../transport/transport.ts'
 import { FrameCounts } from './framecounts.ts'
 import type { Loop, Steppable } from './loop.ts'
@@ -83,9 +84,8 @@ export class CellRuntime implements Steppable {
   private readonly refusals = new Map<string, string>()
   private gaugesAt = 0
   private unfinished = false
-  /** What the cell has said and the layers above have not dealt with yet, from `heard` on. */
-  private told: CellEvent[] = []
-  private heard = 0
+  /** What the cell has said and the layers above have not dealt with yet. */
+  private readonly told: Deque<CellEvent> = new Deque()
   private windowFull = false
   private queueFull = false
   private lastStepAt: number
@@ -128,8 +128,9 @@ export class CellRuntime implements Steppable {
     this.loop.wake()
   }
 
-  accept(channel: Channel): void {
-    this.sessions.accept(channel, this.options.now())
+  /** @param mayStay false: there is no descriptor for another one; it is told so. */
+  accept(channel: Channel, mayStay: boolean = true): void {
+    this.sessions.accept(channel, this.options.now(), mayStay)
     this.loop.wake()
   }
 
@@ -256,19 +257,17 @@ export class CellRuntime implements Steppable {
 
   /** @returns false if there was no time for all of it. */
   private handleTold(until: number): boolean {
-    const events = this.cell.takeEvents()
-    if (this.told.length === 0) this.told = events
-    else for (const event of events) this.told.push(event)
-    for (; this.heard < this.told.length; this.heard++) {
-      // At least one: slow is not stuck.
-      this.handle(this.told[this.heard] as CellEvent)
-      if (this.options.now() >= until && this.heard + 1 < this.told.length) {
-        this.heard++
-        return false
-      }
+    const { told } = this
+    for (const event of this.cell.takeEvents()) {
+      // Now, whenever its turn is: what the cell sends of it leaves with this step.
+      this.trace?.record(event)
+      told.push(event)
     }
-    this.told = []
-    this.heard = 0
+    // At least one: slow is not stuck.
+    for (let event = told.shift(); event !== undefined; event = told.shift()) {
+      this.handle(event)
+      if (told.length > 0 && this.options.now() >= until) return false
+    }
     return true
   }
 
@@ -279,11 +278,9 @@ export class CellRuntime implements Steppable {
   }
 
   private handle(event: CellEvent): void {
-    this.trace?.record(event)
     if (event.type === 'originate') {
       this.options.counters.add(segmentsOriginated, 1)
-      const head = event.segment.head as SegmentHead
-      if (head.kind === 'messages') this.sessions.originated(head.session, event.segment.body)
+      this.sessions.originated(event.segment.head as SegmentHead, event.segment.body)
       return
     }
     this.counts.event(event, this.options.config.name, this.options.emit)
@@ -320,6 +317,7 @@ export class CellRuntime implements Steppable {
     counters.count('cell.loop.stalls')
     counters.count('cell.loop.stalledMs', late)
     emit({ type: 'stall', cell: config.name, ms: Math.round(late) })
+    this.sessions.stalled(late)
   }
 
   /** Counts the times that the window closed on something that waits, and that too much waits. */

@@ -240,7 +240,10 @@ describe('requests', () => {
     bench.step()
     alice.say({ kind: 'join', request: 3, group: 'g' })
     bench.step()
-    expect(alice.last('joined')).toMatchObject({ request: 3, groupId: bob.last('joined').groupId + 1 })
+    expect(alice.last('joined')).toMatchObject({ request: 3, groupId: bob.last('joined').groupId })
+    bob.say({ kind: 'join', request: 3, group: 'h' })
+    bench.step()
+    expect(bob.last('joined').groupId).not.toBe(alice.last('joined').groupId)
     expect(alice.last('view')).toMatchObject({ full: true, joined: [alice.welcome.session] })
   })
 

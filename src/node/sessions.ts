@@ -28,7 +28,7 @@ import { Acknowledgements } from '../groups/acknowledgements.ts'
 import { GroupError, type GroupErrorCode } from '../groups/errors.ts'
 import type { Groups } from '../groups/groups.ts'
 import { utf8Length } from '../groups/names.ts'
-import type { Destination, DisconnectHead, GroupEvent, SessionId } from '../groups/types.ts'
+import type { Destination, DisconnectHead, GroupEvent, SegmentHead, SessionId } from '../groups/types.ts'
 import { Connection } from './connection.ts'
 import { type SlowClientActions, SlowClients } from './slow.ts'
 import { Telling } from './telling.ts'
@@ -75,7 +75,7 @@ export class SessionServer {
   private now = 0
   private readonly telling: Telling
   /** Connections with input, or that closed. */
-  private ready: Set<Connection> = new Set()
+  private readonly ready: Set<Connection> = new Set()
   private readonly handshakes: Set<Connection> = new Set()
   /** Connections that were ended and are not gone yet, and until when they may stay; null: just ended. */
   private readonly ending: Map<Connection, number | null> = new Map()
@@ -96,15 +96,18 @@ export class SessionServer {
     this.slow = new SlowClients(options.limits, options.slow, options.counters, options.emit, options.cell)
   }
 
-  /** A new channel of a client. I/O context: only registers. */
-  accept(channel: Channel, now: number): void {
+  /** A new channel of a client; if it may not stay, it is told why. I/O context: only registers. */
+  accept(channel: Channel, now: number, mayStay: boolean = true): void {
     const connection = new Connection(channel, now, changed => {
       this.ready.add(changed)
       this.options.wake()
     })
     this.connections.add(connection)
     this.handshakes.add(connection)
-    if (this.handshakes.size > this.options.limits.handshakes) {
+    if (!mayStay) {
+      const words = 'this daemon has no descriptor left for another client; try again, or use another daemon'
+      this.refuse(connection, 'too-many-connections', words)
+    } else if (this.handshakes.size > this.options.limits.handshakes) {
       this.hit('handshakes', connection.id, this.handshakes.size)
       this.refuse(
         connection,
@@ -114,30 +117,43 @@ export class SessionServer {
     }
   }
 
-  /** Carries out what clients sent, in turns of one chunk each. */
-  intake(now: number): void {
+  /**
+   * Carries out what clients sent, in turns of one chunk each.
+   * @param hasTime whether more may be done now; asked after each chunk.
+   * @returns false if some of it must wait for the next step.
+   */
+  intake(now: number, hasTime: () => boolean): boolean {
     this.now = now
-    if (this.options.describeCells().length === 0) return
-    while (this.ready.size > 0) {
-      const round = this.ready
-      this.ready = new Set()
-      for (const connection of round) {
-        this.takeChunk(connection)
-        if (connection.hasInput && connection.stage !== 'closed') this.ready.add(connection)
-      }
+    if (this.options.describeCells().length === 0) return true
+    // Who has more comes again at the end: a set is iterated in the order in which it was filled.
+    for (const connection of this.ready) {
+      this.ready.delete(connection)
+      this.takeChunk(connection)
+      if (connection.hasInput && connection.stage !== 'closed') this.ready.add(connection)
+      if (!hasTime()) break
     }
+    return this.ready.size === 0
   }
 
   /** An event of the group layer, in order. */
   handle(event: GroupEvent): void {
     if (event.type === 'closed') this.sessionClosed(event.session, event.place)
+    else if (event.type === 'ignored') this.brokenRule(event.daemon, event.why)
     else this.telling.handle(event)
   }
 
-  /** A segment of a local session got its place: its bytes no longer count as intake. */
-  originated(session: number, body: readonly Uint8Array[]): void {
-    const connection = this.bySession.get(session)
+  private brokenRule(member: MemberId, words: string): void {
+    const { counters, emit, cell } = this.options
+    counters.count('cell.rules.broken')
+    emit({ type: 'brokenRule', cell, member, words })
+  }
+
+  /** A segment of ours got its place: its bytes no longer count as intake of its session. */
+  originated(head: SegmentHead, body: readonly Uint8Array[]): void {
+    if (head.kind !== 'messages' && head.kind !== 'join' && head.kind !== 'leave') return
+    const connection = this.bySession.get(head.session)
     if (connection === undefined) return
+    if (head.kind !== 'messages') connection.intake -= requestBytes(head.group)
     for (const slice of body) connection.intake -= slice.length
     if (connection.intake <= this.options.limits.clientIntakeBytes) connection.setReading(true)
   }
@@ -156,6 +172,15 @@ export class SessionServer {
       }
     }
     return this.slow.tick(now, this.slowActions)
+  }
+
+  /** Our own loop stood still for so long: whoever had to do something by a time may not have been heard. */
+  stalled(ms: number): void {
+    this.slow.excuse(ms)
+    for (const connection of this.handshakes) connection.since += ms
+    for (const [connection, until] of this.ending) {
+      if (until !== null) this.ending.set(connection, until + ms)
+    }
   }
 
   nextDeadline(): number {
@@ -241,12 +266,14 @@ export class SessionServer {
         this.request(connection, frame, () => {
           this.options.groups.join(connection.session, frame.group)
           connection.joining.set(frame.group, frame.request)
+          this.takenIn(connection, requestBytes(frame.group))
         })
         break
       case 'leave':
         this.request(connection, frame, () => {
           this.options.groups.leave(connection.session, frame.group)
           connection.leaving.set(frame.group, frame.request)
+          this.takenIn(connection, requestBytes(frame.group))
         })
         break
       case 'segment':
@@ -376,7 +403,7 @@ export class SessionServer {
   }
 
   private segment(connection: Connection, frame: SegmentFrame): void {
-    const { groups, counters, limits } = this.options
+    const { groups, counters } = this.options
     const { service, selfDiscard, firstSequence, count, body, bytes } = frame
     try {
       const destination = destinationOf(frame)
@@ -394,6 +421,12 @@ export class SessionServer {
     }
     counters.add(acceptedMessages, count)
     counters.add(acceptedBytes, bytes)
+    this.takenIn(connection, bytes)
+  }
+
+  /** Something of this client waits for its place in the order. */
+  private takenIn(connection: Connection, bytes: number): void {
+    const { counters, limits } = this.options
     connection.intake += bytes
     // The library keeps within its window and one message, so that its acknowledgements are always read. Who does not
     // is no longer read, and has only itself to hold up.
@@ -444,7 +477,7 @@ export class SessionServer {
       this.options.wake()
     }
     if (frame.what === 'groups') {
-      answer(JSON.stringify(groups.groups().map(group => ({ group, members: groups.members(group).length }))))
+      answer(JSON.stringify(groups.groups().map(group => ({ group, members: groups.memberCount(group) }))))
     } else if (frame.what === 'members') {
       answer(JSON.stringify(groups.members(frame.group)))
     } else {
@@ -518,6 +551,11 @@ export class SessionServer {
     if (connection.session > 0) this.disconnect(connection, 'lost')
     this.end(connection)
   }
+}
+
+/** What a join or leave that waits for its place counts for: somebody could ask for both, again and again. */
+function requestBytes(group: string): number {
+  return 64 + group.length
 }
 
 /** Objections of the group layer that mean a limit was hit; for names, if they are too long. */

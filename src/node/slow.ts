@@ -1,6 +1,7 @@
 /**
  * Clients that do not read what they are sent. Bounded in bytes and in time: first warned, and this daemon's credit held so
- * that the whole path slows to what is consumed; past a bound, evicted. What was received stays the truth throughout.
+ * that the whole path slows to what is consumed; past a bound, evicted. What was received stays the truth throughout. The
+ * policies differ in how long the others wait for one client (see `SlowClientPolicy`).
  */
 
 import type { Counters } from '../admin/counters.ts'
@@ -81,6 +82,11 @@ export class SlowClients {
     }
   }
 
+  /** Our own loop stood still for so long: nobody could read what we did not write. */
+  excuse(ms: number): void {
+    for (const connection of this.lagging) connection.laggingSince = (connection.laggingSince ?? 0) + ms
+  }
+
   forget(connection: Connection): void {
     connection.laggingSince = null
     this.lagging.delete(connection)
@@ -96,8 +102,11 @@ export class SlowClients {
     this.counters.count('cell.sessions.warned')
     this.counters.count('cell.limits.clientQueueBytes')
     this.emit({ type: 'slowClient', cell: this.cell, session: id, queueBytes: outstanding })
-    const { bytes, seconds } = this.policy
-    const bounds = `at ${bytes} bytes, or after ${seconds} s, this session is evicted`
+    const { bytes, seconds, policy } = this.policy
+    const bounds =
+      policy === 'throttle'
+        ? `all others wait for it, and after ${seconds} s this session is evicted`
+        : `at ${bytes} bytes, or after ${seconds} s, this session is evicted`
     actions.warn(connection, `${outstanding} bytes are waiting to be read; ${bounds}`)
   }
 

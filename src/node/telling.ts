@@ -8,12 +8,13 @@ import type { Place } from '../core/types.ts'
 import type { Acknowledgements } from '../groups/acknowledgements.ts'
 import { comparePlaces } from '../groups/place.ts'
 import type { GroupEvent, MessagesEvent, Receivers, SessionId } from '../groups/types.ts'
+import { Deque } from '../lib/deque.ts'
 import type { Connection } from './connection.ts'
 
 type ViewEvent = Extract<GroupEvent, { type: 'view' }>
 
 /** Sender numbers kept before all are forgotten and given anew. */
-const maxSenders = 65_536
+const maxSenders = 8192
 
 const deliveredMessages = counterIndex('cell.delivered.messages')
 const deliveredBytes = counterIndex('cell.delivered.bytes')
@@ -26,6 +27,8 @@ export class Telling {
   private readonly counters: Counters
   private readonly groupNumbers: Map<string, { number: number; members: number }> = new Map()
   private lastGroupNumber = 0
+  /** Numbers of groups that no local session is in any more. They have 32 bits: used again, they never end. */
+  private readonly freeNumbers: Deque<number> = new Deque()
   private readonly senders: Map<SessionId, number> = new Map()
   /** Connections with something to flush. */
   private dirty: Set<Connection> = new Set()
@@ -220,7 +223,7 @@ export class Telling {
   private groupNumber(group: string, joining: Connection | null): number {
     let entry = this.groupNumbers.get(group)
     if (entry === undefined) {
-      entry = { number: ++this.lastGroupNumber, members: 0 }
+      entry = { number: this.freeNumbers.shift() ?? ++this.lastGroupNumber, members: 0 }
       this.groupNumbers.set(group, entry)
     }
     if (joining !== null) {
@@ -232,7 +235,9 @@ export class Telling {
 
   private releaseGroup(group: string): void {
     const entry = this.groupNumbers.get(group)
-    if (entry !== undefined && --entry.members <= 0) this.groupNumbers.delete(group)
+    if (entry === undefined || --entry.members > 0) return
+    this.groupNumbers.delete(group)
+    this.freeNumbers.push(entry.number)
   }
 
   private senderNumber(sender: SessionId): number {

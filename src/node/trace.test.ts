@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Counters } from '../admin/counters.ts'
+import { encodeDestination, encodeSegmentHead } from '../codec/client-encode.ts'
 import type { CellEvent } from '../core/api.ts'
 import type { Configuration, Place, Segment } from '../core/types.ts'
 import type { CellTraceLine } from '../lib/trace.ts'
+import { Bench } from './runtime.fixture.ts'
 import { CellTrace } from './trace.ts'
 
 let directory: string
@@ -56,6 +58,21 @@ describe('the trace of a cell', () => {
     ])
     expect(counters.get('cell.trace.lines')).toBe(12)
     expect(counters.get('cell.trace.dropped')).toBe(0)
+  })
+
+  it('has what the cell said before anything of it leaves, though the layers above had no time for it yet', async () => {
+    const path = join(directory, 'busy')
+    const bench = await Bench.start({ trace: path })
+    const client = bench.session('alice')
+    const said = (): string[] => readFileSync(path, 'utf8').match(/"e":"(send|deliver)"/g) ?? []
+    const before = said().length
+    const destination = encodeDestination({ to: 'groups', groups: ['g'] })
+    const head = encodeSegmentHead(destination, 'agreed', false, false, 1, 1, 8)
+    client.say(Buffer.concat([head, new Uint8Array([4, 0, 0, 0, 1, 2, 3, 4])]))
+    // With every look at the clock so much passes that a step has time for one event only.
+    bench.lookMs = 1000
+    bench.runtime.step(bench.now)
+    expect(said().slice(before)).toEqual(['"e":"send"', '"e":"deliver"'])
   })
 
   it('cannot be written anywhere', () => {

@@ -482,8 +482,6 @@ export class Daemon {
 
   private groupEvent(event: GroupEvent): void {
     switch (event.type) {
-      case 'opened':
-        break
       case 'view': {
         const members = event.change.members()
         for (const session of event.sessions) {
@@ -516,6 +514,8 @@ export class Daemon {
       case 'settled':
         this.answerQuestions()
         break
+      case 'ignored':
+        throw new Error(`${event.daemon} breaks a rule: ${event.why}`)
       default:
     }
   }

@@ -119,7 +119,9 @@ export class MemoryHub {
       const about = { member: transport.self, address: ADDRESS }
       other.report({ type: 'down', ...about, reason })
       other.report({ type: 'refused', ...about, reason: 'the process is dead' })
+      other.forget(transport.self)
     }
+    for (const pair of this.#refused) if (pair.split(' ').includes(transport.self)) this.#refused.delete(pair)
   }
 
   link(from: MemberId, to: MemberId, lane: Lane): MemoryLink | undefined {
@@ -311,6 +313,11 @@ export class MemoryTransport implements Transport {
     if (this.#known.has(member)) this.#counters.reconnects += LANES.length
     this.#known.add(member)
     this.report({ type: 'up', member, address: ADDRESS })
+  }
+
+  /** For the hub: this incarnation does not come back. */
+  forget(member: MemberId): void {
+    this.#known.delete(member)
   }
 
   /** For the hub. */

@@ -32,6 +32,7 @@ export class TcpConnection implements Readable {
   #queuedBytes = 0
   #reading = true
   #silentMs = 0
+  #unfinishedMs = 0
   #open = true
 
   /** `closed` is called once, whatever closes the connection, but not by `release`. */
@@ -105,6 +106,7 @@ export class TcpConnection implements Readable {
       this.destroy(`the stream is broken: ${error.message}`)
       return
     }
+    if (frames.length > 0) this.#unfinishedMs = 0
     this.#deliver(frames)
   }
 
@@ -125,6 +127,13 @@ export class TcpConnection implements Readable {
   silence(elapsedMs: number): number {
     if (this.#reading) this.#silentMs += elapsedMs
     return this.#silentMs
+  }
+
+  /** Adds `elapsedMs` to how long a frame has begun and no frame has ended, unless it is we who do not read; returns the sum. */
+  unfinished(elapsedMs: number): number {
+    if (!this.#splitter.partial) this.#unfinishedMs = 0
+    else if (this.#reading) this.#unfinishedMs += elapsedMs
+    return this.#unfinishedMs
   }
 
   /** Closes at once; `reset` lets the peer know by RST. */

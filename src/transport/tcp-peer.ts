@@ -29,6 +29,9 @@ export const DEFAULT_TCP_TIMEOUTS: TcpTimeouts = {
   lingerMs: 500,
 }
 
+/** So many times the idle timeout a frame may take from its first byte to its last. Those on the data lane are large. */
+const FRAME_TIMES: { readonly [L in Lane]: number } = { control: 1, data: 10 }
+
 /** What a peer needs of its transport. */
 export interface PeerContext extends ConnectionContext {
   readonly identity: TransportIdentity
@@ -166,6 +169,7 @@ export class TcpPeer {
 
   /** Called every `elapsedMs`: a connection over which nothing comes may lead nowhere, and TCP would not say so for minutes. */
   checkSilence(elapsedMs: number): void {
+    for (const lane of LANES) this.#checkFrames(lane, elapsedMs)
     const control = this.#control.connection
     const data = this.#data.connection
     const silentMs = Math.min(control?.silence(elapsedMs) ?? Infinity, data?.silence(elapsedMs) ?? Infinity)
@@ -175,6 +179,16 @@ export class TcpPeer {
     const reason = `nothing received for ${idleTimeoutMs} ms`
     control?.destroy(reason)
     data?.destroy(reason)
+  }
+
+  /** A bit that flipped in a length makes all that follows part of one long frame: bytes come, and nobody is heard. */
+  #checkFrames(lane: Lane, elapsedMs: number): void {
+    const { connection } = this.#lane(lane)
+    const { idleTimeoutMs } = this.#context.timeouts
+    const unfinishedMs = connection?.unfinished(elapsedMs) ?? 0
+    if (idleTimeoutMs <= 0 || unfinishedMs < idleTimeoutMs * FRAME_TIMES[lane]) return
+    this.#context.counters.garbage++
+    connection?.destroy(`a frame that began ${unfinishedMs} ms ago has not ended`)
   }
 
   /** Whether to take a connection that the peer made. */

@@ -292,6 +292,41 @@ describe('alone', () => {
     expect(n1.has('refused', 'n2')).toBe(false)
   })
 
+  test('a frame that does not end, for a flipped bit in its length, costs the connection', async () => {
+    const hosts = [drawHost(), drawHost()] as const
+    const peers = hosts.map((host, i) => ({ name: `n${i + 1}`, host, port: PORT }))
+    const n1 = await start('n1', {
+      peers,
+      listen: { host: hosts[0], port: PORT },
+      timeouts: { idleTimeoutMs: 400 },
+    })
+    const self = `n2#${'2'.repeat(32)}`
+    const frame = joined(
+      new FrameEncoder({ cell: 'main', self, crc32 }).encode({ kind: 'challenge', nonce: 7 }).slices,
+    )
+    const longer = frame.slice()
+    longer[10] = (longer[10] as number) ^ 16
+    const enter = (lane: Lane): Socket => {
+      const socket = connect({ host: hosts[0], port: PORT })
+      socket.on('error', () => undefined)
+      socket.write(encodeHello({ ...helloOf(lane, { expected: 'n1' }), member: self }, crc32))
+      return socket
+    }
+    const [control, data] = [enter('control'), enter('data')]
+    await until(() => n1.has('up', self))
+    control.write(longer)
+    // Something comes on both lanes all the time: it is not silence that ends this.
+    const talk = setInterval(() => {
+      data.write(frame)
+      control.write(frame)
+    }, 20)
+    await until(() => n1.reasons('down').length > 0)
+    clearInterval(talk)
+    expect(n1.reasons('down')[0]).toBe('control lane: a frame that began 500 ms ago has not ended')
+    expect(n1.frames.every(({ lane }) => lane === 'data')).toBe(true)
+    data.destroy()
+  })
+
   test('a peer that falls silent is disconnected and, as it answers, connected again', async () => {
     const hosts = [drawHost(), drawHost()] as const
     const peers = hosts.map((host, i) => ({ name: `n${i + 1}`, host, port: PORT }))

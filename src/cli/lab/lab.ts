@@ -6,6 +6,7 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type Session, type SessionOptions } from '../../client/index.ts'
+import { addFailure } from './epitaph.ts'
 import { Program, type ProgramOptions } from './program.ts'
 
 export interface LabOptions {
@@ -27,6 +28,17 @@ export interface LabOptions {
   readonly route?: (from: string, to: string, address: string) => Promise<string>
 }
 
+export interface StartOptions {
+  /** Its configuration; default: the one that the lab wrote for it. */
+  readonly configuration?: string
+  /** Its sockets; default: a directory of its own in the lab. */
+  readonly runtime?: string
+  /** File for its trace, which then is not one of the lab's. */
+  readonly trace?: string
+  /** Prefix of its command, instead of the lab's. */
+  readonly within?: readonly string[]
+}
+
 /** Lines of a session's trace are written so many characters at a time. */
 const TRACE_CHUNK = 1 << 16
 
@@ -39,6 +51,8 @@ export class Lab {
   private readonly daemons = new Map<string, Program>()
   private readonly programs = new Set<Program>()
   private readonly ports = new Map<string, number>()
+  /** The file that each daemon writes its trace to now. */
+  private readonly daemonTraces = new Map<string, string>()
   /** Files of daemons and sessions, each with what is not written yet. */
   private readonly traces = new Map<string, string>()
   private incarnation = 0
@@ -101,18 +115,29 @@ export class Lab {
   }
 
   /** Starts a daemon, and waits until clients can connect. */
-  async start(name: string): Promise<void> {
-    const args = this.daemonArguments(name)
-    if (this.options.trace !== false) args.push('--trace', this.traceFile(name))
-    const daemon = new Program(args, { within: this.options.within?.(name) ?? [] })
-    this.daemons.set(name, daemon)
+  async start(name: string, options: StartOptions = {}): Promise<void> {
+    const daemon = this.launch(name, options)
     await daemon.untilError('"started; ')
   }
 
+  /** Starts a daemon, and waits for nothing. */
+  launch(name: string, options: StartOptions = {}): Program {
+    const args = this.daemonArguments(name, options)
+    const file = options.trace ?? (this.options.trace === false ? null : this.newTrace(name))
+    if (file !== null) args.push('--trace', file)
+    if (file !== null && options.trace === undefined) this.daemonTraces.set(name, file)
+    else this.daemonTraces.delete(name)
+    const within = options.within ?? this.options.within?.(name) ?? []
+    const daemon = new Program(args, { within })
+    this.daemons.set(name, daemon)
+    return daemon
+  }
+
   /** What starts a daemon, after the name of the program. */
-  daemonArguments(name: string): string[] {
-    const runtime = join(this.directory, name)
-    return ['daemon', '--config', this.configuration(name), '--name', name, '--runtime', runtime]
+  daemonArguments(name: string, options: StartOptions = {}): string[] {
+    const runtime = options.runtime ?? join(this.directory, name)
+    const configuration = options.configuration ?? this.configuration(name)
+    return ['daemon', '--config', configuration, '--name', name, '--runtime', runtime]
   }
 
   /** Starts all of them. */
@@ -129,7 +154,9 @@ export class Lab {
     const daemon = this.daemons.get(name)
     if (daemon === undefined) return
     daemon.signal(signal)
-    await daemon.ended
+    const code = await daemon.ended
+    const trace = this.daemonTraces.get(name)
+    if (trace !== undefined && code >= 128) addFailure(trace)
   }
 
   /** Lets all daemons leave in order. */
@@ -140,7 +167,7 @@ export class Lab {
   /** A session at a daemon; what it sees is recorded in a file of its own. */
   async session(at: string, name: string, options: SessionOptions = {}): Promise<Session> {
     if (this.options.trace === false) return connect(this.url(at), { name, ...options })
-    const file = this.traceFile(name)
+    const file = this.newTrace(name)
     const trace = (line: object): void => {
       const text = `${this.traces.get(file)}${JSON.stringify(line)}\n`
       this.traces.set(file, text)
@@ -154,7 +181,7 @@ export class Lab {
     const all = [...args, '--connect', this.url(at)]
     const name = `${args[0] ?? ''}-${at}`
     const takesPart = args[0] === 'join' || args[0] === 'send'
-    if (takesPart && this.options.trace !== false) all.push('--trace', this.traceFile(name))
+    if (takesPart && this.options.trace !== false) all.push('--trace', this.newTrace(name))
     return this.run(all, options)
   }
 
@@ -163,6 +190,13 @@ export class Lab {
     const started = new Program(args, options)
     this.programs.add(started)
     return started
+  }
+
+  /** A file for a trace that is recorded from outside, counted among the lab's. */
+  newTrace(of: string): string {
+    const file = this.file(`${of}.${++this.incarnation}.ndjson`)
+    this.traces.set(file, '')
+    return file
   }
 
   /** A path for a file that goes with the lab. */
@@ -191,12 +225,6 @@ export class Lab {
     if (more !== undefined && more !== '') lines.push(more)
     if (top !== undefined) lines.unshift(top(name))
     writeFileSync(this.configuration(name), `${lines.join('\n')}\n`)
-  }
-
-  private traceFile(of: string): string {
-    const file = this.file(`${of}.${++this.incarnation}.ndjson`)
-    this.traces.set(file, '')
-    return file
   }
 
   private flush(file: string): void {

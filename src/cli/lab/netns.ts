@@ -1,6 +1,7 @@
 /** Hosts in network namespaces of this machine, on one Ethernet, whose network can be broken. Linux, root, iproute2, nftables. */
 
 import { spawnSync } from 'node:child_process'
+import type { Links } from './links.ts'
 
 const PREFIX = 'anasazi'
 let made = 0
@@ -9,10 +10,13 @@ let made = 0
  * Every host is a network namespace with an address on one bridge, which has a namespace of its own. Names hold the
  * number of the process, so that several may run at a time; what a killed one left behind is removed by the next.
  */
-export class Network {
+export class Network implements Links {
+  readonly kind = 'network'
   readonly hosts: readonly string[]
   private readonly id: string
   private closed = false
+  /** Hosts whose interface has a queue of ours. */
+  private readonly shaped = new Set<string>()
   private readonly onExit = (): void => this.close()
 
   /** @throws Error if a namespace or a link cannot be made. */
@@ -57,8 +61,33 @@ export class Network {
     this.nft(to, `add rule inet lab input ip saddr ${this.address(from)} drop`)
   }
 
+  /** Loses so many of a hundred packets that arrive at any host. */
+  lose(percent: number): void {
+    for (const host of this.hosts) {
+      this.nft(
+        host,
+        `add rule inet lab input iif eth0 numgen random mod 1000 < ${Math.round(percent * 10)} drop`,
+      )
+    }
+  }
+
+  /** What a host sends passes no faster; what waits for long is lost. */
+  limit(host: string, bytesPerSecond: number): void {
+    const rate = `${Math.round((bytesPerSecond * 8) / 1000)}kbit`
+    this.shape(host, 'tbf', 'rate', rate, 'burst', '32kb', 'latency', '400ms')
+  }
+
+  /** Packets sent by any host change places or double; with percentages as netem has them. Only where `hasNetem`. */
+  shuffle(swapPercent: number, doublePercent: number): void {
+    const how = ['delay', '2ms', 'reorder', `${swapPercent}%`, '50%', 'duplicate', `${doublePercent}%`]
+    for (const host of this.hosts) this.shape(host, 'netem', ...how)
+  }
+
   /** As it was at the beginning. */
   heal(): void {
+    for (const host of this.shaped)
+      ip('netns', 'exec', this.namespace(host), 'tc', 'qdisc', 'del', 'dev', 'eth0', 'root')
+    this.shaped.clear()
     for (const host of this.hosts) {
       this.nft(host, 'flush chain inet lab input')
       this.plug(host, 'br0')
@@ -94,6 +123,12 @@ export class Network {
     }
   }
 
+  private shape(host: string, ...discipline: readonly string[]): void {
+    const words = ['tc', 'qdisc', 'replace', 'dev', 'eth0', 'root', ...discipline]
+    ip('netns', 'exec', this.namespace(host), ...words)
+    this.shaped.add(host)
+  }
+
   private plug(host: string, bridge: string): void {
     ip('-n', this.namespace('switch'), 'link', 'set', this.portOf(host), 'master', bridge)
   }
@@ -116,6 +151,39 @@ export class Network {
     if (index < 0) throw new RangeError(`${host} is no host of this network`)
     return index + 1
   }
+}
+
+/** Whether this kernel can delay, reorder and double packets by itself; found out by asking it to. Needs root. */
+export function hasNetem(): boolean {
+  const name = `${PREFIX}-${process.pid}-netem`
+  if (spawnSync('ip', ['netns', 'add', name]).status !== 0) return false
+  const words = ['netns', 'exec', name, 'tc', 'qdisc', 'add', 'dev', 'lo', 'root', 'netem', 'delay', '1ms']
+  const { status } = spawnSync('ip', words)
+  spawnSync('ip', ['netns', 'delete', name])
+  return status === 0
+}
+
+/**
+ * Why network namespaces cannot be used here; null if they can. Found out by making one.
+ * @param tools further programs that are needed, such as `nft`.
+ */
+export function missingForNetwork(tools: readonly string[] = []): string | null {
+  if (process.platform !== 'linux')
+    return `network namespaces are a thing of Linux, this is ${process.platform}`
+  if (process.getuid?.() !== 0) return 'network namespaces need root'
+  const name = `${PREFIX}-${process.pid}-probe`
+  const added = spawnSync('ip', ['netns', 'add', name], { encoding: 'utf8' })
+  if (added.error !== undefined)
+    return `the program ip cannot be run (${added.error.message}); install iproute2`
+  if (added.status !== 0) return `ip netns add fails: ${added.stderr.trim()}`
+  const used = spawnSync('ip', ['netns', 'exec', name, 'true'], { encoding: 'utf8' })
+  spawnSync('ip', ['netns', 'delete', name])
+  if (used.status !== 0) return `ip netns exec fails: ${used.stderr.trim()}`
+  for (const tool of tools) {
+    const found = spawnSync(tool, ['-V'], { encoding: 'utf8' })
+    if (found.error !== undefined) return `the program ${tool} cannot be run (${found.error.message})`
+  }
+  return null
 }
 
 /** Removes the namespaces of processes that are gone. */

@@ -6,7 +6,7 @@ import type { MessageEvent } from '../../client/index.ts'
 import { AnasaziError } from '../../lib/errors.ts'
 import { Random } from '../../lib/prng.ts'
 import type { PlayerCommand, PlayerReport, PlayerTask } from './player-protocol.ts'
-import { beginning, PlayerTrace } from './player-trace.ts'
+import { PlayerTrace } from './player-trace.ts'
 
 const tickMs = 20
 const totalsEveryMs = 1000
@@ -54,7 +54,7 @@ export class Player {
     if (command.kind === 'pause') this.paused = true
     else if (command.kind === 'drain') await this.drain()
     else if (command.kind === 'barrier') await this.barrier()
-    else if (command.kind === 'rotate') this.rotate(command.trace)
+    else if (command.kind === 'rotate') this.trace.rotate(command.trace)
     else if (command.kind === 'resume') this.paused = false
     else await this.end()
     this.tellTotals()
@@ -224,19 +224,18 @@ export class Player {
 
   /* Windows */
 
-  private get open_(): Session[] {
+  private get living(): Session[] {
     return this.seats.flatMap(({ session }) => (session === null || session.closed ? [] : [session]))
   }
 
   private async drain(): Promise<void> {
     while (this.pending.size > 0) await Promise.all(this.pending)
-    const unsettled = (session: Session): boolean => session.progress.settled < session.progress.accepted
-    while (this.open_.some(unsettled)) await sleep(lookAgainMs)
+    while (this.living.some(({ progress }) => progress.settled < progress.accepted)) await sleep(lookAgainMs)
   }
 
   /** Whatever was ordered before this message has been read by all once its fate is settled. */
   private async barrier(): Promise<void> {
-    for (const session of this.open_) {
+    for (const session of this.living) {
       try {
         const receipt = await session.sendMany(this.task.groups, 'barrier', { service: 'safe' })
         await receipt.settled
@@ -247,21 +246,10 @@ export class Player {
     }
   }
 
-  private rotate(path: string): void {
-    this.trace.rotate(path)
-    for (const { session, groups } of this.seats) {
-      if (session === null || session.closed) continue
-      const views = [...groups.values()]
-        .filter(group => !group.closed)
-        .map(({ name, view }) => ({ group: name, id: view.view, members: view.members }))
-      for (const line of beginning(session, views)) this.trace.write(line)
-    }
-  }
-
   private async end(): Promise<void> {
     this.ended = true
     for (const timer of this.timers) clearInterval(timer)
-    await Promise.all(this.open_.map(session => session.close().catch(() => {})))
+    await Promise.all(this.living.map(session => session.close().catch(() => {})))
     this.trace.close()
   }
 }

@@ -207,8 +207,8 @@ export const gatheringRules: readonly Mutant[] = [
     patches: [
       patch(
         'core/peers.js',
-        'if (row.member === this.self || row.version <= (this.matrix.get(row.member)?.version ?? 0)) continue;',
-        'if (row.member === this.self || row.version === (this.matrix.get(row.member)?.version ?? 0)) continue;',
+        'else if (row.version > (known?.version ?? 0)) {',
+        'else if (row.version !== (known?.version ?? 0)) {',
       ),
     ],
     scenarios: ['old-rows'],

@@ -119,7 +119,7 @@ export const orderingRules: readonly Mutant[] = [
     patches: [
       patch(
         'core/traffic.js',
-        'ordering.deliver({ agreed: received, safe: stable,',
+        'ordering.deliver({ agreed, safe: stable,',
         'ordering.deliver({ agreed: ordering.highestTs, safe: stable,',
       ),
     ],
@@ -132,8 +132,8 @@ export const orderingRules: readonly Mutant[] = [
     patches: [
       patch(
         'core/traffic.js',
-        'ordering.deliver({ agreed: received, safe: stable,',
-        'ordering.deliver({ agreed: received, safe: received,',
+        'ordering.deliver({ agreed, safe: stable,',
+        'ordering.deliver({ agreed, safe: received,',
       ),
     ],
   },
