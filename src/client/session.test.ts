@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeDaemonFrame, encodeMessagesHead } from '../codec/client-encode.ts'
+import type { CellDescription } from '../codec/client.ts'
 import type { AnasaziError } from '../lib/errors.ts'
 import type { ClientTraceLine } from '../lib/trace.ts'
 import type { SessionOptions } from './api.ts'
@@ -34,6 +35,10 @@ async function drain(
   } catch (error) {
     return { events: seen, error: error as AnasaziError }
   }
+}
+
+function cell(name: string, patterns: readonly string[]): CellDescription {
+  return { name, patterns, endpoints: [] }
 }
 
 function refuseAlice(): { code: string; words: string } {
@@ -147,7 +152,6 @@ describe('a session that loses its daemon', () => {
   })
 
   test('reconnect: what the new daemon says of its cells holds from then on', async () => {
-    const cell = (name: string, patterns: readonly string[]) => ({ name, patterns, endpoints: [] })
     const first = new FakeDaemon({ cell: 'main', cells: [cell('main', ['*'])] })
     const cells = [cell('main', ['*.m']), cell('wan', ['wan.*'])]
     const second = new FakeDaemon({ cell: 'main', cells, limits: { maxGroupsPerSession: 7 } })

@@ -48,7 +48,7 @@ export class Connection {
   /** Its disconnect was submitted. */
   ending = false
   /** When the connection was accepted, for the handshake's deadline. */
-  since: number
+  readonly since: number
   /** The channel has ended: nothing more comes, and nothing reaches the client. */
   gone = false
 

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { MemoryHub } from '../transport/memory.ts'
-import { hello } from './client.fixture.ts'
 import { Bench } from './runtime.fixture.ts'
 
 const KiB = 1024
@@ -55,20 +54,5 @@ describe('requests without end', () => {
     }
     expect(alice.count('left')).toBe(100)
     expect([...numbers]).toEqual([1])
-  })
-})
-
-describe('a daemon that stood still', () => {
-  it('does not blame those who connected before', async () => {
-    const bench = await Bench.start()
-    const client = bench.client()
-    bench.step(100)
-    bench.now += 6000
-    bench.step()
-    expect(bench.told('stall')).toHaveLength(1)
-    expect(client.heard).toEqual([])
-    client.say(hello)
-    bench.step()
-    expect(client.welcome.number).toBe(1)
   })
 })

@@ -174,13 +174,9 @@ export class SessionServer {
     return this.slow.tick(now, this.slowActions)
   }
 
-  /** Our own loop stood still for so long: whoever had to do something by a time may not have been heard. */
+  /** Our own loop stood still for so long: who did not read could not, if it is we who did not write. */
   stalled(ms: number): void {
     this.slow.excuse(ms)
-    for (const connection of this.handshakes) connection.since += ms
-    for (const [connection, until] of this.ending) {
-      if (until !== null) this.ending.set(connection, until + ms)
-    }
   }
 
   nextDeadline(): number {

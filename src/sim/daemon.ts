@@ -11,7 +11,7 @@ import type { Packet } from './network.ts'
 import { noteEvent } from './notes.ts'
 import type { GroupsPort, Wire } from './parts.ts'
 import { checkBody } from './payload.ts'
-import { CELL_NAME, segmentName, traceTime } from './recorder.ts'
+import { CELL_NAME, messagesOf, segmentName, serviceOf, traceTime } from './recorder.ts'
 import type { Timer } from './scheduler.ts'
 import type { World } from './world.ts'
 
@@ -587,16 +587,4 @@ export class Daemon {
     }
     client.push({ end: stream.sent, read })
   }
-}
-
-function messagesOf(sender: string, head: MessagesHead, place: Place): { m: string; position: string }[] {
-  return Array.from({ length: head.count }, (_, index) => ({
-    m: `${sender}:${head.firstSequence + index}`,
-    position: `${place.epoch}.${place.ts}.${place.rank}.${place.index}.${index}`,
-  }))
-}
-
-function serviceOf(safe: boolean, head: SegmentHead): 'fifo' | 'causal' | 'agreed' | 'safe' {
-  if (safe) return 'safe'
-  return head.kind === 'messages' ? head.service : 'agreed'
 }

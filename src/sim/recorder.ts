@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { Place } from '../core/types.ts'
-import type { SegmentHead } from '../groups/types.ts'
+import type { MessagesHead, SegmentHead } from '../groups/types.ts'
 import type { CellTraceLine, ClientTraceLine } from '../lib/trace.ts'
 
 /** Something a reader of the run wants to see; `host` null: it concerns all. */
@@ -79,4 +79,18 @@ export function traceTime(ms: number): string {
 export function segmentName(sender: string, configuration: string, place: Place, head: SegmentHead): string {
   if (head.kind === 'messages') return `${sender}:${head.session}:${head.firstSequence}+${head.count}`
   return `${sender}:${head.kind}:${configuration}/${place.ts}.${place.rank}.${place.index}`
+}
+
+/** Ids and positions of the messages of a segment. */
+export function messagesOf(sender: string, head: MessagesHead, place: Place): { m: string; position: string }[] {
+  return Array.from({ length: head.count }, (_, index) => ({
+    m: `${sender}:${head.firstSequence + index}`,
+    position: `${place.epoch}.${place.ts}.${place.rank}.${place.index}.${index}`,
+  }))
+}
+
+/** The service that a trace names. */
+export function serviceOf(safe: boolean, head: SegmentHead): 'fifo' | 'causal' | 'agreed' | 'safe' {
+  if (safe) return 'safe'
+  return head.kind === 'messages' ? head.service : 'agreed'
 }

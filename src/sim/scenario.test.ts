@@ -6,6 +6,15 @@ const commands = (source: string) =>
     .slice(1)
     .map(step => step.command)
 
+test('a line that stands for several', () => {
+  const steps = parseScenario('members 3\nfor 1..3: join c$ g$%2\nfor 2..1: heal\n')
+  expect(steps.slice(1).map(({ line, text }) => `${line}: ${text}`)).toEqual([
+    '2: join c1 g1',
+    '2: join c2 g0',
+    '2: join c3 g1',
+  ])
+})
+
 describe('parsing a scenario', () => {
   test('hosts, lists and times', () => {
     expect(commands('start all')).toEqual([{ do: 'start', hosts: [0, 1, 2] }])

@@ -111,7 +111,9 @@ describe('strangers', () => {
     await lab.until(() => many.filter(socket => socket.closedByPeer).length >= 400 - 256)
     await undisturbed()
     await lab.until(() => many.every(socket => socket.closedByPeer))
-    expect(n1.transport.counters.rejected).toBeGreaterThanOrEqual(400 - 256)
+    // At once, or, on a machine so busy that they do not come together, when their time was over.
+    const { rejected, timeouts } = n1.transport.counters
+    expect(rejected + timeouts).toBeGreaterThanOrEqual(400)
   })
 
   async function enter(lane: Lane): Promise<ReturnType<typeof dial>> {
