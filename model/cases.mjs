@@ -167,7 +167,7 @@ export const situations = [
     'an agreed message that could be delivered waits behind a safe one',
   ),
   situation('pair-waits', 'ordering-3', 'a promise is heard before the frames that it speaks of'),
-  situation('promised-ahead', 'ordering-3', 'a message is delivered before a silent third member has it'),
+  situation('promised-ahead', 'ordering-3', 'a message is delivered before a silent member has it'),
   situation('transitional', 'recovery-once', 'a message is delivered in a transitional configuration', {
     quick: true,
   }),

@@ -117,7 +117,7 @@ active proctype turns() {
         assert(unreached);
 #endif
 #ifdef REACH_PROMISED_AHEAD
-        /* Delivered before a third member has it: that one had promised ahead. */
+        /* Delivered before somebody has it: that one had promised ahead. */
         unreached = true;
         for (i : 0 .. EVENTS - 1) {
           for (s : 0 .. N - 1) {

@@ -32,13 +32,25 @@ export interface SwarmFlags {
 const maxShrunk = 3
 const shrinkSeconds = 120
 
+const minuteNs = 60_000_000_000n
+/** The first one ends the hunt with what it found so far. */
+const signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM']
+
 /** @returns the exit code. */
 export async function huntSwarm(flags: SwarmFlags): Promise<number> {
   if (flags.seed !== undefined) return oneSeed(flags, flags.seed)
   const from = flags.from ?? Math.floor(Math.random() * 2 ** 40)
   const { minutes, jobs } = flags
-  const summary = await runSwarm({ from, minutes, jobs, failFast: flags.failFast === true, progress })
-  endProgress()
+  let interrupted = false
+  const interrupt = (): void => {
+    interrupted = true
+  }
+  for (const signal of signals) process.once(signal, interrupt)
+  const failFast = flags.failFast === true
+  const progress = progressOf()
+  const summary = await runSwarm({ from, minutes, jobs, failFast, stopped: () => interrupted, progress })
+  for (const signal of signals) process.off(signal, interrupt)
+  if (process.stderr.isTTY === true) process.stderr.write('\r\u001b[K')
   if (flags.json !== true) print(formatSwarm(summary))
   const scenarios = shrinkAll(summary.failures, flags)
   if (flags.json === true) print(JSON.stringify({ ...summary, passed: summary.failed === 0, scenarios }))
@@ -88,15 +100,17 @@ function keep(directory: string, seed: number, property: string, scenario: strin
   print(`written to ${file}`)
 }
 
-function progress({ seeds, failed, virtualMs }: SwarmTotals): void {
-  if (process.stderr.isTTY !== true) return
-  process.stderr.write(
-    `\r${seeds} seeds, ${failed} failed, ${(virtualMs / 3_600_000).toFixed(2)} simulated hours `,
-  )
-}
-
-function endProgress(): void {
-  if (process.stderr.isTTY === true) process.stderr.write('\r\u001b[K')
+/** On a terminal a line that changes; elsewhere a line a minute. */
+function progressOf(): (totals: SwarmTotals) => void {
+  const terminal = process.stderr.isTTY === true
+  let toldAt = process.hrtime.bigint()
+  return ({ seeds, failed, virtualMs }) => {
+    const now = process.hrtime.bigint()
+    if (!terminal && now - toldAt < minuteNs) return
+    toldAt = now
+    const line = `${seeds} seeds, ${failed} failed, ${(virtualMs / 3_600_000).toFixed(2)} simulated hours`
+    process.stderr.write(terminal ? `\r${line} ` : `${line}\n`)
+  }
 }
 
 function print(text: string): void {

@@ -16,6 +16,8 @@ export interface SwarmOptions {
   /** Threads. */
   readonly jobs: number
   readonly failFast: boolean
+  /** Asked before each seed: when true, the hunt ends with what there is. */
+  readonly stopped: () => boolean
   readonly progress: (totals: SwarmTotals) => void
 }
 
@@ -54,14 +56,14 @@ export interface SwarmSummary extends SwarmTotals {
 const maxFailures = 100
 
 export async function runSwarm(options: SwarmOptions): Promise<SwarmSummary> {
-  const { from, minutes, jobs, failFast, progress } = options
+  const { from, minutes, jobs, failFast, stopped, progress } = options
   const began = process.hrtime.bigint()
   const elapsedMs = (): number => Number(process.hrtime.bigint() - began) / 1e6
   const totals = nothingYet(from)
   const failures: SwarmFailure[] = []
   let seed = from
   const next = (): Task | null => {
-    if (elapsedMs() >= minutes * 60_000 || (failFast && totals.failed > 0)) return null
+    if (stopped() || elapsedMs() >= minutes * 60_000 || (failFast && totals.failed > 0)) return null
     return { seed: seed++, again: false, invariantsEvery: 1, swarm: true }
   }
   const done = (_task: Task, result: RunResult): void => {

@@ -4,7 +4,7 @@ import { addClosings } from '../lab/epitaph.ts'
 import type { Program } from '../lab/program.ts'
 import type { Cluster } from './cluster.ts'
 import { crowdGroupSize } from './crowd.ts'
-import type { Play } from './scenario.ts'
+import { patience, type Play } from './scenario.ts'
 
 const names = ['n1', 'n2', 'n3'] as const
 const slow = { bytes: 8 * 1024 * 1024, seconds: 1 }
@@ -16,7 +16,7 @@ export const slowClient: Play = {
     cell: [
       '    limits: { clientQueueBytes: 262144, messageBytes: 65536, windowBytes: 1048576 }',
       `    slowClient: { bytes: ${slow.bytes}, seconds: ${slow.seconds}, policy: evict }`,
-      '    timeouts: { suspectAfterMs: 4000, stalledAfterMs: 12000 }',
+      patience,
     ].join('\n'),
     load: { burst: 4, everyMs: 5, meanBytes: 1500 },
   }),
@@ -63,7 +63,7 @@ const thousand = 1000
 
 export const thousandVanish: Play = {
   how: `SIGKILL of a process with ${thousand} sessions in ${thousand / crowdGroupSize} groups`,
-  options: () => ({ names, cell: '    timeouts: { suspectAfterMs: 4000, stalledAfterMs: 12000 }' }),
+  options: () => ({ names, cell: patience }),
   async round(cluster) {
     const { lab } = cluster
     const trace = lab.newTrace('crowd')

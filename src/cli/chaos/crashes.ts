@@ -1,10 +1,11 @@
 /** Processes that die, stop and stall. */
 
+import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { addClosings } from '../lab/epitaph.ts'
 import type { Cluster } from './cluster.ts'
 import type { Member } from './member.ts'
-import type { Play } from './scenario.ts'
+import { patience, type Play } from './scenario.ts'
 
 const names = ['n1', 'n2', 'n3'] as const
 
@@ -83,20 +84,24 @@ export const clientMidMessage: Play = {
         else findings.broken.push(`a message of ${data.length} bytes came of one of ${largeBytes}`)
       }
     })
-    client.input.write(`${'y'.repeat(largeBytes)}\n`)
-    await pause((index % 10) * 6)
+    // The command sends a line when it has the next one.
+    client.input.write(`${'y'.repeat(largeBytes)}\n${'y'.repeat(largeBytes)}\n`)
+    // A trace is written ahead: the bytes follow this line.
+    await cluster.until('the client sends', () => readFileSync(trace, 'utf8').includes('"e":"send"'))
+    await pause((index % 10) * 5)
     client.signal('SIGKILL')
-    await cluster.together('kill -9 of a client → view without it', 1000)
+    await cluster.together('kill -9 of a client → view without it', 2000)
     await client.ended
     addClosings(trace)
     findings.expect(new Set(whole).size === 1, `delivered ${whole.join(', ')} times at the members`)
+    findings.measure('times that the message was delivered', whole[0] ?? 0, 'messages', 1)
     for (const member of members) member.onMessage = null
   },
 }
 
 export const shortPause: Play = {
   how: 'SIGSTOP for a second, with suspectAfterMs 4000',
-  options: () => ({ names, cell: '    timeouts: { suspectAfterMs: 4000, stalledAfterMs: 10000 }' }),
+  options: () => ({ names, cell: patience }),
   async round(cluster, index) {
     const paused = nth(index)
     await cluster.unmoved('pause of a second', async () => {

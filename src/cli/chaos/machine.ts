@@ -8,7 +8,7 @@ import { freePort } from '../lab/lab.ts'
 import type { Program } from '../lab/program.ts'
 import type { Cluster } from './cluster.ts'
 import { comeBack } from './crashes.ts'
-import type { Play } from './scenario.ts'
+import { patience, type Play } from './scenario.ts'
 
 const names = ['n1', 'n2', 'n3'] as const
 const dayMs = 86_400_000
@@ -45,6 +45,7 @@ export const wallClock: Play = {
   how: 'the clock of one daemon jumps a day ahead, that of another a day back, and a third is killed',
   options: () => ({
     names,
+    cell: patience,
     prefix: () => ['env', `NODE_OPTIONS=--import=data:text/javascript,${encodeURIComponent(shiftedClock)}`],
   }),
   async round(cluster) {
@@ -86,11 +87,15 @@ function makeReadOnly(directory: string, isMount: boolean): void {
 
 export const fullDisk: Play = {
   how: 'the trace of a daemon on a tmpfs of 128 kB (without root on /dev/full); a runtime directory that is read-only',
-  options: () => ({ names, absent: ['n3'], partial: true }),
+  options: () => ({ names, cell: patience, absent: ['n3'], partial: true }),
   missing: () => (existsSync('/dev/full') ? null : 'there is no /dev/full here'),
   async round(cluster, index) {
     const { lab, findings } = cluster
     const disk = smallDisk(cluster)
+    const unmount = (): void => {
+      if (disk !== null) spawnSync('umount', ['-l', disk])
+    }
+    process.once('exit', unmount)
     try {
       await cluster.start('n3', { trace: disk === null ? '/dev/full' : join(disk, 'n3.ndjson') })
       const member = await cluster.enter('n3', `member-n3-${index}`)
@@ -112,7 +117,8 @@ export const fullDisk: Play = {
       await cluster.until('its client has ended', () => !member.alive)
       await cluster.together('it leaves → one view', null)
     } finally {
-      if (disk !== null) spawnSync('umount', ['-l', disk])
+      process.off('exit', unmount)
+      unmount()
     }
   },
 }
@@ -161,7 +167,7 @@ function limitDescriptors(pid: number, more: number | null): void {
 
 export const outOfDescriptors: Play = {
   how: `a running daemon may open ${roomFor} descriptors more (prlimit), and ${mostClients} clients want in`,
-  options: () => ({ names }),
+  options: () => ({ names, cell: patience }),
   missing: () =>
     spawnSync('prlimit', ['--version']).error === undefined && existsSync('/proc/self/fd')
       ? null
@@ -217,7 +223,7 @@ async function says(cluster: Cluster, who: string, program: Program, words: RegE
 
 export const misconfigured: Play = {
   how: 'a daemon of another cluster, and a second one with the name of the first',
-  options: () => ({ names: [...names, 'n4'], absent: ['n4'] }),
+  options: () => ({ names: [...names, 'n4'], cell: patience, absent: ['n4'] }),
   async round(cluster) {
     const { lab } = cluster
     await cluster.unmoved('a daemon of another cluster', async () => {

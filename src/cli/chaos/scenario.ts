@@ -2,6 +2,12 @@
 
 import type { Cluster, ClusterOptions } from './cluster.ts'
 
+/**
+ * Timeouts for scenarios that are not about them: on a lossy network TCP waits for long, and on a busy machine a daemon
+ * may be silent for seconds, which is no failure then.
+ */
+export const patience: string = '    timeouts: { suspectAfterMs: 4000, stalledAfterMs: 12000 }'
+
 /** A scenario on real processes. */
 export interface Play {
   /** In a few words, for the table. */

@@ -3,11 +3,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { hasNetem, missingForNetwork, Network } from '../lab/netns.ts'
 import type { Cluster } from './cluster.ts'
-import type { Play } from './scenario.ts'
+import { patience, type Play } from './scenario.ts'
 
 const names = ['n1', 'n2', 'n3'] as const
-/** For networks where a loss means that TCP waits, and several in a row that it waits for long. */
-const patience = '    timeouts: { suspectAfterMs: 4000, stalledAfterMs: 12000 }'
 
 export const loss: Play = {
   how: 'random loss on every way, of packets by nftables, or of frames in relays',

@@ -8,6 +8,9 @@ import { CommandError, EXIT } from '../exit.ts'
 import { messageOf } from '../session.ts'
 import { painter } from '../style.ts'
 
+/** As shells say it of SIGINT. */
+const INTERRUPTED = 130
+
 interface RunChoices {
   readonly all?: true
   readonly json?: true
@@ -77,6 +80,8 @@ are relays on loopback, and what they cannot do is skipped, with the reason.
       const where: Where[] = only === undefined ? ['simulator', 'processes'] : [only]
       const privileges = report.privilegesText()
       if (privileges !== null && where.includes('processes')) terminal.err(`${privileges}\n`)
+      // Daemons, namespaces and mounts go with this process, when it ends by itself.
+      terminal.interruption().addEventListener('abort', () => process.exit(INTERRUPTED))
       const results = []
       for (const scenario of chosen) {
         const result = await runScenario(scenario, {

@@ -59,8 +59,8 @@ export class Relay {
   reset(): number {
     const broken = [...this.pairs]
     for (const { near, far } of broken) {
-      near.resetAndDestroy()
-      far.resetAndDestroy()
+      abort(near)
+      abort(far)
     }
     return broken.length
   }
@@ -136,7 +136,7 @@ class Pipe {
     this.timer = null
     if (this.weather.faults.stalled || this.to.destroyed) return
     if (this.end === 'reset') {
-      this.to.resetAndDestroy()
+      abort(this.to)
       return
     }
     const now = performance.now()
@@ -163,4 +163,10 @@ class Pipe {
     this.heldBytes = 0
     if (this.from.isPaused()) this.from.resume()
   }
+}
+
+/** Of a socket whose end is under way libuv resets nothing, and Node then never closes it: not even the process could end. */
+function abort(socket: net.Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
