@@ -215,13 +215,17 @@ export class Oracles {
     }
   }
 
-  /** Nothing had come between the two, nor between either and those with whom the excluded one went instead. */
+  /** Nothing had come between the two, nor between either and those with whom the other went instead. */
   private calmBetween({ daemon, excluded, before, after, at }: Split, instead: readonly MemberId[]): boolean {
     const { world } = this
     const hostOfMember = (member: MemberId): number => this.daemons.get(member)?.host ?? -1
-    const around = [...before.members, ...after.members, ...instead].map(hostOfMember)
-    return [excluded.host, ...instead.map(hostOfMember)].every(
-      host => host === daemon.host || world.together(daemon.host, host, around, at),
+    const gone = [...after.members, ...instead].map(hostOfMember)
+    const around = [...before.members.map(hostOfMember), ...gone]
+    const calm = (one: number, other: number): boolean =>
+      one === other || world.together(one, other, around, at)
+    return (
+      calm(daemon.host, excluded.host) &&
+      gone.every(host => calm(daemon.host, host) && calm(excluded.host, host))
     )
   }
 

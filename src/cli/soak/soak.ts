@@ -37,6 +37,8 @@ export interface SoakOptions {
 
 const sessionsEach = 3
 const groups = ['orders', 'prices', 'trades', 'audit', 'chat', 'control']
+/** What daemons remember of the past is bounded; with these bounds it is full in minutes, and what grows then is a leak. */
+const smallMemories = '    limits: { fatePrivate: 512, fateViews: 16, fateViewsTotal: 256 }'
 const lookAgainMs = 25
 const lookAtProcessesMs = 1000
 const healWithinMs = 15_000
@@ -61,6 +63,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const lab: Lab = await Lab.create({
     names,
     ...wires.placing,
+    cell: smallMemories,
     // Assignments in front of a command are for `env`; it keeps the process.
     within: name => [...(wires.placing.within?.(name) ?? []), 'env', ...assignments(lab.directory)],
   })
@@ -101,8 +104,9 @@ class Soak {
   private readonly processes: ProcessLog
   private readonly startedAt = performance.now()
   private readonly timer: NodeJS.Timeout
-  private readonly failed: Promise<never>
-  private fail: (failure: unknown) => void = () => {}
+  private failure: { readonly error: unknown } | null = null
+  /** Those who wait for something, and need not any more when there was a failure. */
+  private readonly waiting = new Set<(error: unknown) => void>()
   private readonly onError = (error: unknown): void => this.fail(error)
   private window: Window
   /** Number of the window that goes on. */
@@ -124,10 +128,6 @@ class Soak {
     this.lab = lab
     this.wires = wires
     this.random = new Random(options.seed)
-    this.failed = new Promise((_, reject) => {
-      this.fail = reject
-    })
-    this.failed.catch(() => {})
     this.window = this.newWindow()
     this.processes = new ProcessLog(lab.directory)
     const onCrash = (what: string): void => this.fail(new SoakFailure('crash', what))
@@ -305,8 +305,21 @@ class Soak {
 
   /* Failure */
 
+  /** The first one counts. */
+  private fail(error: unknown): void {
+    this.failure ??= { error }
+    for (const reject of this.waiting) reject(this.failure.error)
+    this.waiting.clear()
+  }
+
+  /** Not a race with one promise for all: that would remember everybody who ever waited. */
   private orFailure<T>(promise: Promise<T>): Promise<T> {
-    return Promise.race([promise, this.failed])
+    return new Promise((resolve, reject) => {
+      if (this.failure === null) this.waiting.add(reject)
+      else reject(this.failure.error)
+      const over = (): void => void this.waiting.delete(reject)
+      promise.then(resolve, reject).finally(over)
+    })
   }
 
   /** Waits for what must come to pass in time. */
