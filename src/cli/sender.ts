@@ -5,14 +5,14 @@ import type { Service } from '../core/types.ts'
 import { CommandError, EXIT } from './exit.ts'
 
 /**
- * All but the last message go without a promise each. Of the last a receipt is asked for: messages of one session
- * to the same groups are delivered in the order they were sent, so it speaks for all.
+ * Only the last message of a batch is sent with a receipt, the others without a promise each: messages of one session to
+ * the same groups are delivered in the order they were sent, so it speaks for all.
  */
 export class LineSender {
   private readonly session: Session
   private readonly groups: readonly string[]
   private readonly options: SendOptions
-  private last: Uint8Array | null = null
+  private last: Promise<Receipt> | null = null
   /** Messages given to the session so far. */
   sent = 0
 
@@ -22,18 +22,18 @@ export class LineSender {
     this.options = { service: service as Service }
   }
 
-  /** Resolves when all but the last were accepted. The memory of `messages` must not be written to before the next call. */
+  /** Resolves when all were accepted. The memory of `messages` is free then. */
   async send(messages: readonly Uint8Array[]): Promise<void> {
-    for (const message of messages) {
-      if (this.last !== null) {
-        while (this.session.trySendMany(this.groups, this.last, this.options) === 0)
+    for (const [index, message] of messages.entries()) {
+      if (index === messages.length - 1) {
+        await this.session.writable()
+        this.sendLast(message)
+      } else {
+        while (this.session.trySendMany(this.groups, message, this.options) === 0)
           await this.session.writable()
-        this.sent++
       }
-      this.last = message
+      this.sent++
     }
-    // The chunk it lies in may be used again for the next ones.
-    this.last = this.last?.slice() ?? null
   }
 
   /**
@@ -42,9 +42,7 @@ export class LineSender {
    */
   async finish(): Promise<Receipt | null> {
     if (this.last === null) return null
-    const receipt = await this.one(this.last)
-    this.last = null
-    this.sent++
+    const receipt = await this.last
     const { accepted, delivered } = this.session.progress
     if (delivered < receipt.sequence) {
       throw new CommandError(EXIT.negative, `${delivered} of ${accepted} messages were delivered`)
@@ -52,7 +50,9 @@ export class LineSender {
     return receipt
   }
 
-  private one(message: MessageData): Promise<Receipt> {
-    return this.session.sendMany(this.groups, message, this.options)
+  private sendLast(message: MessageData): void {
+    this.last = this.session.sendMany(this.groups, message, this.options)
+    // It is looked at in the end, if it is still the last one; until then an error is not an unhandled one.
+    this.last.catch(() => {})
   }
 }

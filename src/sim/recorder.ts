@@ -82,7 +82,11 @@ export function segmentName(sender: string, configuration: string, place: Place,
 }
 
 /** Ids and positions of the messages of a segment. */
-export function messagesOf(sender: string, head: MessagesHead, place: Place): { m: string; position: string }[] {
+export function messagesOf(
+  sender: string,
+  head: MessagesHead,
+  place: Place,
+): { m: string; position: string }[] {
   return Array.from({ length: head.count }, (_, index) => ({
     m: `${sender}:${head.firstSequence + index}`,
     position: `${place.epoch}.${place.ts}.${place.rank}.${place.index}.${index}`,
