@@ -3,12 +3,12 @@ import type { Receipt, Session } from '../client/api.ts'
 import { LineSender } from './sender.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+const text = (data: Uint8Array): string => new TextDecoder().decode(data)
 
 /** A session that takes everything, and delivers what `deliver` says. */
 function fakeSession() {
   const taken: string[] = []
   const promised: string[] = []
-  const text = (data: Uint8Array): string => new TextDecoder().decode(data)
   const session = {
     writable: async () => {},
     trySendMany: (_groups: readonly string[], data: Uint8Array) => taken.push(text(data)),

@@ -515,7 +515,8 @@ export class Daemon {
         this.answerQuestions()
         break
       case 'ignored':
-        throw new Error(`${event.daemon} breaks a rule: ${event.why}`)
+        this.world.recorder.violate('members keep the rules', this.world.now, `${event.daemon}: ${event.why}`)
+        break
       default:
     }
   }

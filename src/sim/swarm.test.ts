@@ -55,7 +55,7 @@ test('seeds of the swarm differ in what goes wrong, and reach the rare things', 
   }
   expect([...members].sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
   expect(without.size).toBeGreaterThan(100)
-  for (let seed = 1; seed <= 4; seed++) {
+  for (let seed = 1; seed <= 40 && Object.keys(buggified).length < buggifyPoints.length; seed++) {
     const base = swarmSettingsOf(seed)
     const settings = { ...base, members: 4, buggify: 0.2, phases: { ...base.phases, safetyMs: 900 } }
     const { result } = run({ settings, parts: production })
