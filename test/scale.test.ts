@@ -108,6 +108,7 @@ it('500 sessions on one daemon, 1000 joins in a burst, a message from each to al
   await Promise.all(readers.map(({ session }) => session.close()))
   await eventually(async () => (await other.groups()).length === 0)
   figure('500 sessions closed', leaving(), 'ms')
+  expect((await cellStatus(other)).counters['cell.rules.broken'] ?? 0).toBe(0)
   await other.close()
 }, 240_000)
 
