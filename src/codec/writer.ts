@@ -47,6 +47,7 @@ export class Writer {
     this.#at = written.length
   }
 
+  /** Where to write the next `more` bytes. It may begin a new slab: ask for the place before touching `#bytes` or `#view`. */
   #ensure(more: number): number {
     if (this.#bytes.length - this.#at < more) this.#grow(more)
     return this.#at
@@ -61,14 +62,16 @@ export class Writer {
 
   u16(value: number, what: string): void {
     if (!(value >= 0 && value <= 0xffff && Number.isInteger(value))) throw outOfRange(what, value, 'a u16')
-    this.#view.setUint16(this.#ensure(2), value, true)
-    this.#at += 2
+    const at = this.#ensure(2)
+    this.#view.setUint16(at, value, true)
+    this.#at = at + 2
   }
 
   u32(value: number, what: string): void {
     if (value >>> 0 !== value) throw outOfRange(what, value, 'a u32')
-    this.#view.setUint32(this.#ensure(4), value, true)
-    this.#at += 4
+    const at = this.#ensure(4)
+    this.#view.setUint32(at, value, true)
+    this.#at = at + 4
   }
 
   /** A safe integer ≥ 0, as u64. */

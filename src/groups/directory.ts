@@ -7,7 +7,7 @@ import type { MemberId, Place } from '../core/types.ts'
 import { invariant } from '../lib/assert.ts'
 import { Deque } from '../lib/deque.ts'
 import type { GroupLimits } from './limits.ts'
-import { comparePlaces, covers } from './place.ts'
+import { comparePlaces, comparePoints, covers } from './place.ts'
 import type { Point, Receivers } from './types.ts'
 import {
   compareMembers,
@@ -177,6 +177,15 @@ export class Directory {
     const found = past[low - 1]
     if (found === undefined) return undefined
     return comparePlaces(place, found.until as Place) <= 0 ? found : null
+  }
+
+  /** What every daemon that still is with us has acknowledged; null if none is. */
+  leastAcknowledged(): Point | null {
+    let least: Point | null = null
+    for (const { lost, acknowledged } of this.homes.values()) {
+      if (!lost && (least === null || comparePoints(acknowledged, least) < 0)) least = acknowledged
+    }
+    return least
   }
 
   #count(group: Group, member: Member, step: number): void {

@@ -11,6 +11,7 @@ import type { CellEvent } from '../core/api.ts'
 import type { Configuration, MemberId, Place, Segment } from '../core/types.ts'
 import { invariant } from '../lib/assert.ts'
 import type { Cover } from '../lib/coverage.ts'
+import { addresseesOf, without } from './addressees.ts'
 import { Consumption } from './consumption.ts'
 import { type Change, Directory, type Group } from './directory.ts'
 import { GroupError } from './errors.ts'
@@ -19,9 +20,10 @@ import { fateOf, PrivateFates } from './fates.ts'
 import { defaultGroupLimits, type GroupLimits } from './limits.ts'
 import { mergeExchange, type NetworkChange } from './merge.ts'
 import { comparePlaces, comparePoints, endOf } from './place.ts'
+import { RememberedHomes } from './remembered.ts'
 import { type Objection, objectionToJoin, objectionToMessages, objectionToOpen } from './rules.ts'
 import { LocalSessions } from './sessions.ts'
-import { bitmapOf, endsWith, nameOf, sessionsOf, viewChange, without } from './telling.ts'
+import { bitmapOf, networkViewChange, sessionsOf, viewChange } from './telling.ts'
 import type {
   Cause,
   DigestHead,
@@ -31,7 +33,6 @@ import type {
   GroupSegment,
   MessagesHead,
   Point,
-  Receivers,
   SegmentHead,
   SessionId,
   StateHead,
@@ -83,8 +84,7 @@ export class Groups {
   readonly #sessions: LocalSessions
   readonly #directory: Directory
   readonly #private: PrivateFates
-  /** Daemons that were lost, with what they last were; the latest last. */
-  readonly #remembered: Map<MemberId, Home> = new Map()
+  readonly #remembered: RememberedHomes
   #current: Current | null = null
   /** The last configuration whose exchange was complete here, and who came along ever since. */
   #lastShown: Configuration | null = null
@@ -108,6 +108,7 @@ export class Groups {
     this.#cover = options.cover ?? (() => {})
     this.#sessions = new LocalSessions(this.limits)
     this.#directory = new Directory(options.self, this.limits)
+    this.#remembered = new RememberedHomes(this.limits.rememberedDaemons)
     this.#private = new PrivateFates(this.limits.fatePrivate)
     this.#along = new Set([options.self])
   }
@@ -380,7 +381,7 @@ export class Groups {
     const { exchange, configuration, closing } = current
     const key = configuration.id.key
     const { changes, lost, lied } = mergeExchange(this.#directory, exchange, this.#remembered, key, place)
-    this.#rememberLost(this.#lied ? [] : lost, configuration)
+    this.#remembered.lose(this.#lied ? [] : lost, configuration)
     this.#lied = lied !== null
     if (lied !== null) this.#object(lied, 'it told others what is not so')
     if (exchange.components?.length === 1 && configuration.members.length > 1)
@@ -397,22 +398,6 @@ export class Groups {
     this.#events.push({ type: 'shown', configuration })
     for (const change of changes) this.#tellNetworkView(change)
     if (closing !== null) this.#signal()
-  }
-
-  #rememberLost(lost: readonly Home[], configuration: Configuration): void {
-    for (const home of lost) {
-      this.#remembered.delete(home.daemon)
-      this.#remembered.set(home.daemon, home)
-    }
-    const names = new Set(configuration.members.map(nameOf))
-    for (const daemon of this.#remembered.keys()) {
-      // It is here again, or its name with another incarnation: this one is gone for good.
-      if (names.has(nameOf(daemon))) this.#remembered.delete(daemon)
-    }
-    for (const daemon of this.#remembered.keys()) {
-      if (this.#remembered.size <= this.limits.rememberedDaemons) break
-      this.#remembered.delete(daemon)
-    }
   }
 
   #transitional(event: Transitional): void {
@@ -437,8 +422,12 @@ export class Groups {
   #signalView(group: Group): void {
     const { view, local } = group
     if (view === null || view.signalled || local.length === 0 || !group.reachesBeyond(this.#along)) return
+    this.#tellSignal(group, view)
+  }
+
+  #tellSignal({ name, local }: Group, view: GroupView): void {
     view.signalled = true
-    this.#events.push({ type: 'transitional', sessions: local, group: group.name, view: view.id })
+    this.#events.push({ type: 'transitional', sessions: local, group: name, view: view.id })
   }
 
   // Deliveries.
@@ -544,41 +533,11 @@ export class Groups {
       this.#deliverPrivate(session, place, head, body, own)
       return null
     }
-    const { groups } = destination
-    let receivers: readonly Receivers[]
-    let views: readonly { readonly group: string; readonly view: ViewId }[]
-    if (groups.length === 1) {
-      const group = this.#directory.groups.get(groups[0] as string)
-      if (group === undefined || group.view === null) {
-        receivers = []
-        views = []
-      } else {
-        receivers = group.receivers()
-        views = group.views()
-      }
-    } else {
-      receivers = this.#receiversOf(groups)
-      views = groups.flatMap(name => this.#directory.groups.get(name)?.views() ?? [])
-    }
-    if (own !== 0 && head.selfDiscard) receivers = without(receivers, own)
+    const { receivers: all, views } = addresseesOf(this.#directory, destination.groups)
+    const receivers = own !== 0 && head.selfDiscard ? without(all, own) : all
     if (receivers.length === 0 && own === 0) return null
     this.#events.push({ type: 'messages', sender: session.id, head, body, place, receivers, own, views })
     return null
-  }
-
-  /** Each local member of the groups once, with the first group that it is in. */
-  #receiversOf(groups: readonly string[]): Receivers[] {
-    const all: Receivers[] = []
-    const reached = new Set<number>()
-    for (const name of groups) {
-      const group = this.#directory.groups.get(name)
-      if (group === undefined || group.local.length === 0) continue
-      const sessions = reached.size === 0 ? group.local : group.local.filter(number => !reached.has(number))
-      if (sessions.length === 0) continue
-      for (const number of sessions) reached.add(number)
-      all.push({ group: name, view: (group.view as GroupView).id, sessions })
-    }
-    return all
   }
 
   #deliverPrivate(
@@ -603,35 +562,20 @@ export class Groups {
   #tellView({ group, before, after, joined, left }: Change, cause: Cause, place: Place): void {
     if (after === null) return
     if (group.local.length > 0) {
-      this.#events.push({
-        type: 'view',
-        sessions: group.local,
-        change: viewChange(group.name, before, after, cause, idsOf(joined), idsOf(left), [], true),
-        place,
-      })
+      const change = viewChange(group.name, before, after, cause, idsOf(joined), idsOf(left), [], true)
+      this.#events.push({ type: 'view', sessions: group.local, change, place })
     }
     // A view made after the cut still has the members that are cut off.
     if (this.#current?.closing !== null) this.#signalView(group)
   }
 
-  #tellNetworkView({ group, before, after, joined, left, origins }: NetworkChange): void {
+  #tellNetworkView(change: NetworkChange): void {
+    const { group, before } = change
     if (group.local.length === 0) return
-    invariant(before !== null && after !== null, 'local members have a view before and after', group.name)
+    invariant(before !== null, 'local members have a view before', group.name)
     // A merge cuts nobody off, but it too is announced before it is shown: a network view never comes without its signal.
-    if (!before.signalled) {
-      before.signalled = true
-      this.#events.push({ type: 'transitional', sessions: group.local, group: group.name, view: before.id })
-    }
-    // Who was lost and is met again comes from elsewhere (see the origins), but neither joined nor left.
-    const old = new Set(idsOf(left))
-    const fresh = idsOf(joined).filter(id => !old.delete(id))
-    const appended = joined.length === fresh.length && endsWith(after.members(), joined)
-    this.#events.push({
-      type: 'view',
-      sessions: group.local,
-      change: viewChange(group.name, before, after, 'network', fresh, [...old], origins, appended),
-      place: null,
-    })
+    if (!before.signalled) this.#tellSignal(group, before)
+    this.#events.push({ type: 'view', sessions: group.local, change: networkViewChange(change), place: null })
   }
 
   // What was acknowledged.
@@ -669,11 +613,7 @@ export class Groups {
 
   /** Tells how far fates are settled: as far as every daemon that still is with us has acknowledged. */
   #settle(): void {
-    let least: Point | null = null
-    for (const home of this.#directory.homes.values()) {
-      if (!home.lost && (least === null || comparePoints(home.acknowledged, least) < 0))
-        least = home.acknowledged
-    }
+    const least = this.#directory.leastAcknowledged()
     if (least === null || comparePoints(least, this.#directory.settled) <= 0) return
     this.#directory.settled = least
     this.#events.push({ type: 'settled', place: endOf(least) })

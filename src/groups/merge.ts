@@ -5,6 +5,7 @@ import { invariant } from '../lib/assert.ts'
 import type { Change, Directory, Group } from './directory.ts'
 import type { Component, ComponentView, Exchange, ReceivedState } from './exchange.ts'
 import { comparePlaces } from './place.ts'
+import type { RememberedHomes } from './remembered.ts'
 import type { Origin } from './types.ts'
 import { compareMembers, Home, idsOf, type Member, Session } from './view.ts'
 
@@ -37,7 +38,7 @@ export interface Merge {
 export function mergeExchange(
   directory: Directory,
   exchange: Exchange,
-  remembered: ReadonlyMap<MemberId, Home>,
+  remembered: RememberedHomes,
   scope: string,
   place: Place,
 ): Merge {

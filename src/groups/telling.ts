@@ -2,7 +2,9 @@
 
 import type { CellEvent } from '../core/api.ts'
 import type { MemberId } from '../core/types.ts'
-import type { Cause, Origin, Receivers, SessionId, ViewChange } from './types.ts'
+import { invariant } from '../lib/assert.ts'
+import type { NetworkChange } from './merge.ts'
+import type { Cause, Origin, SessionId, ViewChange } from './types.ts'
 import { type GroupView, idsOf, type Member, type Session } from './view.ts'
 
 export function* sessionsOf(members: readonly Member[]): Iterable<Session> {
@@ -32,18 +34,25 @@ export function viewChange(
   }
 }
 
-export function endsWith(list: readonly Member[], tail: readonly Member[]): boolean {
-  const from = list.length - tail.length
-  return tail.every((member, i) => list[from + i] === member)
+/** Of a view that the network changed: who was lost and is met again comes from elsewhere (see the origins), but neither joined nor left. */
+export function networkViewChange({
+  group,
+  before,
+  after,
+  joined,
+  left,
+  origins,
+}: NetworkChange): ViewChange {
+  invariant(after !== null, 'local members have a view afterwards', group.name)
+  const old = new Set(idsOf(left))
+  const fresh = idsOf(joined).filter(id => !old.delete(id))
+  const appended = joined.length === fresh.length && endsWith(after.members(), joined)
+  return viewChange(group.name, before, after, 'network', fresh, [...old], origins, appended)
 }
 
-export function without(receivers: readonly Receivers[], session: number): Receivers[] {
-  const rest: Receivers[] = []
-  for (const { group, view, sessions } of receivers) {
-    const others = sessions.filter(number => number !== session)
-    if (others.length > 0) rest.push({ group, view, sessions: others })
-  }
-  return rest
+function endsWith(list: readonly Member[], tail: readonly Member[]): boolean {
+  const from = list.length - tail.length
+  return tail.every((member, i) => list[from + i] === member)
 }
 
 /** The transitional set over the members of the configuration that it closes: 4 ranks a hex digit, the lowest bit first. */

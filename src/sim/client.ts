@@ -68,6 +68,11 @@ export class Client {
     return this.state === 'open' || this.state === 'closing'
   }
 
+  /** Something was told that it has not read yet. */
+  get behind(): boolean {
+    return this.alive && this.inbound.length > 0
+  }
+
   record(line: TraceBody): void {
     this.world.recorder.clientLines.push({
       t: traceTime(this.world.now),

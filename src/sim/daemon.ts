@@ -158,6 +158,12 @@ export class Daemon {
     for (const client of this.clients.values()) client.disconnected(why)
   }
 
+  /** A client has not read all that it was told. */
+  get someBehind(): boolean {
+    for (const client of this.clients.values()) if (client.behind) return true
+    return false
+  }
+
   /** Something of its clients' that it has not passed on, or not answered. */
   get unfinished(): number {
     return this.waiting.length + this.questions.length + this.told.length

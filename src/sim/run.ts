@@ -264,7 +264,8 @@ export function waitForQuiet(world: World, deadline: number): void {
   while (!world.aborted && world.now < deadline) {
     world.runUntil(world.now + 20)
     const count = world.recorder.cellLines.length + world.recorder.clientLines.length
-    const unfinished = world.living.some(daemon => daemon.unfinished > 0)
+    // A client that lags writes nothing for a while, and yet is not done.
+    const unfinished = world.living.some(daemon => daemon.unfinished > 0 || daemon.someBehind)
     if (count !== lines || unfinished) quietSince = world.now
     lines = count
     if (world.now - quietSince >= 300) return

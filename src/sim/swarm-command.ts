@@ -48,7 +48,12 @@ export async function huntSwarm(flags: SwarmFlags): Promise<number> {
   for (const signal of signals) process.once(signal, interrupt)
   const failFast = flags.failFast === true
   const progress = progressOf()
-  const summary = await runSwarm({ from, minutes, jobs, failFast, stopped: () => interrupted, progress })
+  const failure = ({ seed, violations }: SwarmFailure): void => {
+    const clear = process.stderr.isTTY === true ? '\r\u001b[K' : ''
+    process.stderr.write(`${clear}seed ${seed} failed: ${violations[0]?.property}\n`)
+  }
+  const stopped = (): boolean => interrupted
+  const summary = await runSwarm({ from, minutes, jobs, failFast, stopped, progress, failure })
   for (const signal of signals) process.off(signal, interrupt)
   if (process.stderr.isTTY === true) process.stderr.write('\r\u001b[K')
   if (flags.json !== true) print(formatSwarm(summary))
@@ -85,10 +90,10 @@ function shrinkAll(failures: readonly SwarmFailure[], flags: SwarmFlags): KeptSc
     process.stderr.write(`making seed ${seed} small (${property}) …\n`)
     const { scenario, before, after, tries } = shrinkSeed(seed, property, shrinkSeconds)
     kept.push({ seed, property, scenario })
+    if (scenario !== null && flags.keep !== undefined) keep(flags.keep, seed, property, scenario)
     if (flags.json === true) continue
     if (scenario === null) print(`\nseed ${seed}: played from its script it does not fail`)
     else print(`\nseed ${seed}: ${before} lines made ${after} in ${tries} tries:\n\n${scenario}`)
-    if (scenario !== null && flags.keep !== undefined) keep(flags.keep, seed, property, scenario)
   }
   return kept
 }
@@ -97,7 +102,7 @@ function keep(directory: string, seed: number, property: string, scenario: strin
   mkdirSync(directory, { recursive: true })
   const file = join(directory, `${property.replace(/[^a-z0-9]+/gi, '-')}-${seed}.scenario`)
   writeFileSync(file, scenario)
-  print(`written to ${file}`)
+  process.stderr.write(`written to ${file}\n`)
 }
 
 /** On a terminal a line that changes; elsewhere a line a minute. */

@@ -19,6 +19,8 @@ export interface SwarmOptions {
   /** Asked before each seed: when true, the hunt ends with what there is. */
   readonly stopped: () => boolean
   readonly progress: (totals: SwarmTotals) => void
+  /** Told of each failure at once. */
+  readonly failure: (failure: SwarmFailure) => void
 }
 
 /** What the seeds so far amount to. Its size does not grow with them. */
@@ -56,7 +58,7 @@ export interface SwarmSummary extends SwarmTotals {
 const maxFailures = 100
 
 export async function runSwarm(options: SwarmOptions): Promise<SwarmSummary> {
-  const { from, minutes, jobs, failFast, stopped, progress } = options
+  const { from, minutes, jobs, failFast, stopped, progress, failure } = options
   const began = process.hrtime.bigint()
   const elapsedMs = (): number => Number(process.hrtime.bigint() - began) / 1e6
   const totals = nothingYet(from)
@@ -68,9 +70,11 @@ export async function runSwarm(options: SwarmOptions): Promise<SwarmSummary> {
   }
   const done = (_task: Task, result: RunResult): void => {
     add(totals, result)
-    if (result.violations.length > 0 && failures.length < maxFailures) {
-      const { violations } = result
-      failures.push({ seed: result.seed, violations, replay: swarmReplay(result.seed) })
+    const { seed: tried, violations } = result
+    if (violations.length > 0) {
+      const failed = { seed: tried, violations, replay: swarmReplay(tried) }
+      if (failures.length < maxFailures) failures.push(failed)
+      failure(failed)
     }
     progress(totals)
   }

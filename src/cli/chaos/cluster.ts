@@ -229,6 +229,12 @@ export class Cluster {
     await this.until('last words at all', () =>
       members.every(({ farewells }) => members.every(({ session }) => farewells.has(session.id))),
     )
+    // All of them are ours: none may find that another one speaks against the rules.
+    const broken = await this.counted('cell.rules.broken')
+    findings.expect(
+      broken === 0,
+      `a daemon spoke against the rules of groups, as others count: ${broken} times`,
+    )
     const growth = this.memory.growth
     this.memory.stop()
     const bound = this.options.memoryBound ?? defaultMemoryBound

@@ -247,10 +247,21 @@ class Soak {
       await this.players.order({ kind: 'drain' })
       await this.players.order({ kind: 'barrier' })
       const statuses = await this.whole()
+      this.accuse(statuses)
       if (this.window.takeTraces(this.daemons.living)) {
         return statuses.map(({ counters }) => counters['cell.trace.lines'])
       }
     }
+  }
+
+  /** All daemons are ours: none may find that another one speaks against the rules. */
+  private accuse(statuses: readonly CellStatus[]): void {
+    statuses.forEach(({ counters }, index) => {
+      const broken = counters['cell.rules.broken']
+      if (broken === 0) return
+      const name = this.lab.names[index]
+      throw new SoakFailure('violation', `${name} counts ${broken} requests against the rules of groups`)
+    })
   }
 
   /** Everything so far is the one window, everything from here on the next. */
