@@ -158,12 +158,6 @@ export class Daemon {
     for (const client of this.clients.values()) client.disconnected(why)
   }
 
-  /** A client has not read all that it was told. */
-  get someBehind(): boolean {
-    for (const client of this.clients.values()) if (client.behind) return true
-    return false
-  }
-
   /** Something of its clients' that it has not passed on, or not answered. */
   get unfinished(): number {
     return this.waiting.length + this.questions.length + this.told.length
@@ -377,6 +371,7 @@ export class Daemon {
     const number = this.groups.open(name)
     const client = new Client(this.world, this, number, name, random)
     this.clients.set(number, client)
+    this.world.clients.push(client)
     this.world.nameClient(this.member, number, name)
     this.streams.set(number, { sent: 0, acknowledged: 0, laggingSince: Number.POSITIVE_INFINITY })
     this.wake()

@@ -265,7 +265,8 @@ export function waitForQuiet(world: World, deadline: number): void {
     world.runUntil(world.now + 20)
     const count = world.recorder.cellLines.length + world.recorder.clientLines.length
     // A client that lags writes nothing for a while, and yet is not done.
-    const unfinished = world.living.some(daemon => daemon.unfinished > 0 || daemon.someBehind)
+    const unfinished =
+      world.living.some(daemon => daemon.unfinished > 0) || world.clients.some(client => client.behind)
     if (count !== lines || unfinished) quietSince = world.now
     lines = count
     if (world.now - quietSince >= 300) return

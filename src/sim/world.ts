@@ -1,5 +1,6 @@
 /** The whole of a simulated system: hosts, the network between them, and time. Everything in it follows from one seed. */
 
+import type { Client } from './client.ts'
 import type { CellEvent } from '../core/api.ts'
 import type { Frame, Lane } from '../core/frames.ts'
 import type { MemberId } from '../core/types.ts'
@@ -48,6 +49,8 @@ export class World {
   readonly recorder: Recorder
   readonly network: Network
   readonly oracles: Oracles
+  /** All that were ever opened: one that has closed may still read. */
+  readonly clients: Client[] = []
   /** The process at each host, dead or alive; null before the first start. */
   readonly daemons: (Daemon | null)[]
   readonly coverage: Map<Sometimes, number> = new Map()
