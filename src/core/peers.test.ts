@@ -177,6 +177,18 @@ describe('an incarnation', () => {
     expect(peers.takeLosses()).toEqual([{ member: 'b#1', reason: 'restarted' }])
   })
 
+  it('is not ended by the last word of the one before, which may come after its own first', () => {
+    const peers = made()
+    const before = peers.heartbeat('b#1', heartbeat(), 0) as number
+    const after = peers.heartbeat('b#2', heartbeat(), 5) as number
+    // On its way since before it died: a challenge that was sent before we met the next one proves nothing against that one.
+    peers.answer('b#1', before, 10)
+    expect(peers.isGone('b#2')).toBe(false)
+    peers.answer('b#2', after, 15)
+    expect(peers.isGone('b#1')).toBe(true)
+    expect(peers.row.hears).toEqual(['b#2'])
+  })
+
   it('is remembered as gone among a bounded number', () => {
     const peers = made()
     for (let i = 0; i < 1100; i++) peers.lose(`b#${i}`, 'left', 0)

@@ -12,10 +12,14 @@ import type { MemberId } from './types.ts'
 
 export interface Peer {
   readonly member: MemberId
+  /** Its first heartbeat came; it was started before. */
+  readonly metAt: number
   lastHeardAt: number
   /** It answered our challenge since we last lost it. */
   answered: boolean
   nonce: number
+  /** The nonce was drawn; whoever answers it is alive later. */
+  nonceAt: number
   challengedAt: number
   heldUntil: number
   losses: number
@@ -94,7 +98,10 @@ export class Peers {
     if (!peer.answered) {
       if (now - peer.challengedAt < this.timeouts.heartbeatMs / 2) return null
       // One nonce until it is answered: with a new one each time no answer slower than a heartbeat would ever match.
-      if (peer.challengedAt < 0) peer.nonce = this.random.int(2 ** 32)
+      if (peer.challengedAt < 0) {
+        peer.nonce = this.random.int(2 ** 32)
+        peer.nonceAt = now
+      }
       peer.challengedAt = now
       return peer.nonce
     }
@@ -108,9 +115,11 @@ export class Peers {
     if (peer === undefined || peer.answered || peer.nonce !== nonce || peer.challengedAt < 0) return
     peer.answered = true
     peer.lastHeardAt = now
-    // A new incarnation under the same name: the old one is over, whatever its connections still look like.
-    for (const other of this.peers.keys()) {
-      if (other !== from && nameOf(other) === nameOf(from)) this.lose(other, 'restarted', now)
+    // A new incarnation under the same name: the old one is over, whatever its connections still look like. The newer is the
+    // one that proves to live after the other was met: the last word of the old one may come after the first of the new.
+    for (const other of this.peers.values()) {
+      if (other === peer || nameOf(other.member) !== nameOf(from)) continue
+      if (peer.nonceAt > other.metAt) this.lose(other.member, 'restarted', now)
     }
     this.admit(now)
   }
@@ -195,9 +204,11 @@ export class Peers {
   private meet(member: MemberId, now: number): Peer {
     const peer: Peer = {
       member,
+      metAt: now,
       lastHeardAt: now,
       answered: false,
       nonce: 0,
+      nonceAt: Number.NEGATIVE_INFINITY,
       challengedAt: Number.NEGATIVE_INFINITY,
       heldUntil: 0,
       losses: 0,

@@ -28,6 +28,7 @@
  *     wait stable                     until nothing changes any more
  *     expect view n1,n2               these and no others are in one configuration
  *     expect received bob 5           messages read by a client so far
+ *     expect together                 once stable, whoever can reach each other is in one configuration
  *     expect same n1,n2               they delivered the same sequence
  *     expect installs n1 <= 3         regular configurations so far, its first included
  *     expect covered three-way merge
@@ -114,6 +115,7 @@ export type Command =
       readonly action: Command
     }
   | { readonly do: 'expect view' | 'expect same'; readonly hosts: readonly number[] }
+  | { readonly do: 'expect together' }
   | { readonly do: 'expect received'; readonly client: string; readonly count: number }
   | { readonly do: 'expect installs'; readonly host: number; readonly most: number }
   | { readonly do: 'expect covered'; readonly mark: string }
@@ -364,6 +366,8 @@ class Parser {
       case 'view':
       case 'same':
         return { do: `expect ${what}`, hosts: this.hostList(args.join(' ')) }
+      case 'together':
+        return { do: 'expect together' }
       case 'received':
         return {
           do: 'expect received',
@@ -376,7 +380,7 @@ class Parser {
       case 'covered':
         return { do: 'expect covered', mark: args.join(' ') }
       default:
-        return this.fail('expect view, same, received, installs or covered')
+        return this.fail('expect view, together, same, received, installs or covered')
     }
   }
 

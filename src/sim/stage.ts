@@ -2,6 +2,7 @@
 
 import type { Sometimes } from '../lib/coverage.ts'
 import type { Client } from './client.ts'
+import type { Daemon } from './daemon.ts'
 import { calmLink } from './network.ts'
 import { type Command, parseLine, type Step } from './scenario.ts'
 import { describeDaemon, type Disturbance, hostName, hostOf, type World } from './world.ts'
@@ -75,6 +76,7 @@ export class Stage {
         this.arm(command)
         break
       case 'expect view':
+      case 'expect together':
       case 'expect same':
       case 'expect received':
       case 'expect installs':
@@ -382,6 +384,13 @@ export class Stage {
         if (keys.size > 1) throw new Error(`but they are in ${keys.size} configurations`)
         break
       }
+      case 'expect together': {
+        this.settle()
+        const apart = componentsOf(world).filter(component => !together(component))
+        const states = apart.flat().map(describeDaemon)
+        if (apart.length > 0) world.recorder.violate('convergence', world.now, states.join('; '))
+        break
+      }
       case 'expect same': {
         const sequences = command.hosts.map(host => this.delivered(host))
         for (const [index, sequence] of sequences.entries()) {
@@ -420,4 +429,35 @@ export class Stage {
     }
     return messages.join()
   }
+}
+
+/** Who runs, by whom they can reach, in both directions, themselves or through others; those of a bridge left out. */
+function componentsOf(world: World): Daemon[][] {
+  const { network } = world
+  const living = world.living.filter(daemon => daemon.state !== 'paused')
+  const reach = (a: Daemon, b: Daemon): boolean =>
+    a === b || (network.open(a.host, b.host) && network.open(b.host, a.host))
+  const components: Daemon[][] = []
+  const seen = new Set<Daemon>()
+  for (const daemon of living) {
+    if (seen.has(daemon)) continue
+    const component = new Set([daemon])
+    for (const member of component) for (const other of living) if (reach(member, other)) component.add(other)
+    for (const member of component) seen.add(member)
+    const all = [...component]
+    if (all.every(a => all.every(b => reach(a, b)))) components.push(all)
+  }
+  return components
+}
+
+function together(component: readonly Daemon[]): boolean {
+  const members = component
+    .map(daemon => daemon.member)
+    .sort()
+    .join()
+  const first = component[0]?.cell.configuration
+  return component.every(
+    ({ cell }) =>
+      cell.configuration.id.key === first?.id.key && cell.configuration.members.join() === members,
+  )
 }
