@@ -36,6 +36,7 @@ export function becomeRecover(state: CellState, form: FormFrame, now: number): v
   state.ballot = form.configuration.epoch
   state.sawEpoch(state.ballot)
   state.frozen = true
+  for (const stream of state.ordering.streams) stream.frozen = true
   state.phase = { name: 'recover', form, coordination, plan: null, recovered: false, deadline, retryAt }
   state.heartbeatDue = true
   state.events.push({ type: 'phase', phase: 'recover', why: `forming ${form.configuration.key}` })

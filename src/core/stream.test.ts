@@ -54,6 +54,21 @@ describe('a stream', () => {
     expect(stream.counted).toEqual({ clock: 500, seq: 2 })
   })
 
+  it('frozen, keeps the newest pair until a higher one counts', () => {
+    const stream = new Stream()
+    stream.learn(facts(30, 2))
+    stream.frozen = true
+    stream.learn(facts(90, 4))
+    stream.accept(frame(3, 70))
+    expect([stream.contiguous, stream.highest, stream.newest]).toEqual([0, 4, { clock: 30, seq: 2 }])
+    stream.accept(frame(1))
+    stream.accept(frame(2))
+    expect(stream.counted).toEqual({ clock: 70, seq: 3 })
+    expect(stream.newest).toEqual({ clock: 70, seq: 3 })
+    stream.learn(facts(80, 3))
+    expect(stream.newest).toEqual({ clock: 80, seq: 3 })
+  })
+
   it('merges facts in any order, and never goes back', () => {
     const told = [
       facts(10, 0, { received: 5, credit: 5, consumed: 1 }),

@@ -37,6 +37,8 @@ export class Stream {
   private consumedWaiting = 0
   /** A Plan that we merged made this clock ∞. */
   infinite = false
+  /** Its configuration is frozen: the newest pair stays until a higher one counts. See `count`. */
+  frozen = false
   /** Bytes of the frames held, as windows count them. */
   heldBytes = 0
   /** Frames and segments held: what is empty costs memory too. */
@@ -100,6 +102,9 @@ export class Stream {
   count(clock: number, seq: number): void {
     if (seq <= this.contiguous && clock > this.counted.clock) this.counted = { clock, seq }
     if (clock <= this.newest.clock) return
+    // What a State has told the next must tell too: a pair that counts with what the others hold must not give way to one
+    // about frames that they may not hold.
+    if (this.frozen && seq > this.contiguous) return
     this.newest = { clock, seq }
     if (seq <= this.contiguous) return
     // The oldest will count first, the newest say most; those in between are what a bound costs.

@@ -2,12 +2,14 @@ import { describe, expect, test } from 'vitest'
 import type { CellApi, CellEvent, Outgoing } from '../core/api.ts'
 import type { Frame } from '../core/frames.ts'
 import { formatColumns } from './columns.ts'
+import { calmLink } from './network.ts'
 import { shortScenario } from './preset.ts'
 import { coreOnly, production } from './production.ts'
 import { distribution, summarize } from './report.ts'
 import { run } from './run.ts'
 import { settingsOf } from './settings.ts'
 import { optionLines, playScenario } from './play.ts'
+import type { World } from './world.ts'
 
 const small = (seed: number) => {
   const settings = settingsOf(seed)
@@ -64,6 +66,30 @@ describe('a run', () => {
     expect(result.violations).toEqual([])
     expect(result.messages).toBeGreaterThanOrEqual(60)
   })
+})
+
+test('what is suspected after the faults for a silence in them is no change of what converged', () => {
+  const settings = {
+    ...small(5),
+    members: 2,
+    network: calmLink,
+    faults: { without: [], count: 0, recoveryChance: 0, recoveryCount: 0 },
+  }
+  const healsAt = settings.phases.warmUpMs + settings.phases.safetyMs
+  // So long that some silences last for just the suspicion, which the first heartbeat after the cut may or may not prevent.
+  const runs = [200, 205, 210, 215, 220, 225, 230, 235].map(cutMs => {
+    const prepare = (world: World): void => {
+      world.scheduler.at(healsAt - cutMs, () => {
+        world.disturb([0, 1], 'links').until = Number.POSITIVE_INFINITY
+        world.network.cut(0, 1)
+        world.network.cut(1, 0)
+      })
+    }
+    return run({ settings, parts: production, prepare }).result
+  })
+  expect(runs.flatMap(({ violations }) => violations)).toEqual([])
+  // The split that comes late, and the merge after it.
+  expect(runs.some(({ convergedMs }) => convergedMs > 20)).toBe(true)
 })
 
 /** Wraps every cell of a run. */

@@ -71,8 +71,7 @@ export function run(options: RunOptions): Run {
   world.runUntil(warmUpMs + safetyMs)
   const healedAt = world.now
   const ending = heal(world, stage, faults)
-  converge(world, workload, ending)
-  const convergedMs = world.now - healedAt
+  const convergedMs = converge(world, workload, ending) - healedAt
   drain(world, workload, stage)
   judge(world, options.groups ?? true)
   const result: RunResult = {
@@ -160,14 +159,20 @@ function splitForGood(world: World, stage: Stage, hosts: readonly number[], coun
     .filter(members => members.length > 0)
 }
 
-function converge(world: World, workload: Workload, ending: Ending): void {
+/**
+ * Waits for the end, but not less than until the faults have no more consequences: who was cut off until a moment ago is in the
+ * configuration of the others still, and may yet be suspected for its silence.
+ * @returns when the last configuration was installed; if there is no end, the time at which that is plain.
+ */
+function converge(world: World, workload: Workload, ending: Ending): number {
   const deadline = world.now + world.settings.phases.livenessMs
+  const aftermathEnd = world.now + world.calmMs
   const random = world.random.fork('last messages')
   for (let index = 0; index < 20; index++) {
     world.scheduler.after(random.next() * 400, () => workload.sendOne())
   }
   workload.equipAll()
-  let installs = -1
+  let installs = installsOf(world)
   let steadySince = world.now
   while (!world.aborted) {
     world.runUntil(world.now + 20)
@@ -175,6 +180,7 @@ function converge(world: World, workload: Workload, ending: Ending): void {
     const now = installsOf(world)
     if (now !== installs) steadySince = world.now
     installs = now
+    if (world.now < aftermathEnd) continue
     if (
       ending.components === null ? settledOnBridge(world, steadySince) : sameViews(world, ending.components)
     )
@@ -186,10 +192,11 @@ function converge(world: World, workload: Workload, ending: Ending): void {
       world.now,
       `${world.settings.phases.livenessMs} ms after the last fault: ${states}`,
     )
-    break
+    return world.now
   }
   if (ending.components === null && !world.aborted) world.cover('converged on a bridge')
   world.recorder.note(world.now, null, 'stage', 'converged')
+  return steadySince
 }
 
 function installsOf(world: World): number {

@@ -249,7 +249,7 @@ export const gatheringRules: readonly Mutant[] = [
     patches: [
       patch(
         'core/peers.js',
-        "if (other !== from && nameOf(other) === nameOf(from)) this.lose(other, 'restarted', now);",
+        "if (peer.nonceAt > other.metAt) this.lose(other.member, 'restarted', now);",
         '',
       ),
     ],

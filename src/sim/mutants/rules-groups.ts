@@ -172,20 +172,16 @@ export const groupRules: readonly Mutant[] = [
     chapter: 'groups',
     rule: 'A message to several groups is received once by a session in several of them.',
     mutation: 'once for each group',
-    patches: [patch('groups/groups.js', 'group.local.filter(number => !reached.has(number))', 'group.local')],
+    patches: [
+      patch('groups/addressees.js', 'group.local.filter(number => !reached.has(number))', 'group.local'),
+    ],
   },
   {
     name: 'self-discard',
     chapter: 'groups',
     rule: 'Self-discard leaves out the sender’s own copy.',
     mutation: 'the sender receives it too',
-    patches: [
-      patch(
-        'groups/groups.js',
-        'if (own !== 0 && head.selfDiscard) receivers = without(receivers, own);',
-        '',
-      ),
-    ],
+    patches: [patch('groups/groups.js', 'own !== 0 && head.selfDiscard ? without(all, own) : all', 'all')],
   },
   {
     name: 'consumed-when-delivered',

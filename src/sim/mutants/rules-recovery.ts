@@ -123,6 +123,14 @@ export const recoveryRules: readonly Mutant[] = [
     scenarios: ['newest-pair-counts'],
   },
   {
+    name: 'newest-pair-stays',
+    chapter: 'recovery',
+    rule: 'From the freeze on the newest pair gives way only to one that counts.',
+    mutation: 'to any that is newer',
+    patches: [patch('core/stream.js', 'if (this.frozen && seq > this.contiguous)', 'if (false)')],
+    scenarios: ['newest-pair-stays'],
+  },
+  {
     name: 'safe-cut',
     chapter: 'recovery',
     rule: 'In the old regular configuration: up to the first safe message with ts > min R.',
