@@ -25,7 +25,14 @@ export function onHeartbeat(state: CellState, from: MemberId, frame: HeartbeatFr
     if (frame.ballot > configuration.id.epoch) depart(state, from)
   } else {
     sawConfiguration(state, from, frame.configuration)
+    if (missedInstall(configuration.id, frame)) depart(state, from)
   }
+}
+
+/** Its sender is in an older configuration than ours, and will never install ours: it gave that attempt up. */
+function missedInstall(ours: ConfigurationId, { configuration, ballot, phase }: HeartbeatFrame): boolean {
+  if (configuration.epoch >= ours.epoch) return false
+  return ballot > ours.epoch || (ballot === ours.epoch && phase === 'gather')
 }
 
 /** An authentic frame of a member under a newer configuration proves that it left ours. */

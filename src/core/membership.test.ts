@@ -107,6 +107,27 @@ describe('forming', () => {
     expect(net.losses(a)).toEqual([])
   })
 
+  it('gathers again as soon as a member gave up the attempt that the others have installed', () => {
+    let givesUp = false
+    const buggify = (point: string): boolean => givesUp && point === 'gives up an attempt'
+    const net = new Net()
+    const [a, b] = ['a', 'b'].map((name, i) => net.add(name, i + 1)) as [Cell, Cell]
+    expect(net.until(() => namesOf(a) === 'ab' && namesOf(b) === 'ab', 5000)).toBe(true)
+    const c = net.add('c', 3, { buggify })
+    net.drop = (frame, from) => {
+      // All have recovered, and c does not wait to hear of it.
+      if (frame.kind === 'recovered' && from === c.self) givesUp = true
+      return false
+    }
+    const together = (): boolean => [a, b, c].every(cell => namesOf(cell) === 'abc')
+    expect(net.until(() => namesOf(a) === 'abc' && c.phase === 'gather', 5000)).toBe(true)
+    givesUp = false
+    net.drop = () => false
+    expect(namesOf(c)).toBe('c')
+    expect(net.until(together, 400)).toBe(true)
+    for (const cell of [a, b, c]) expect(net.losses(cell)).toEqual([])
+  })
+
   it('sees a restart before any silence, and never hears the old incarnation again', () => {
     const { net, cells } = Net.formed('ab')
     const [a, b] = cells as [Cell, Cell]

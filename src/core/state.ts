@@ -70,6 +70,12 @@ export type Phase =
     }
   | { readonly name: 'left' }
 
+/** A fact below what it should be, and since when it has not moved. */
+export interface Standstill {
+  readonly fact: number
+  readonly since: number
+}
+
 export class CellState {
   readonly self: MemberId
   readonly limits: CellLimits
@@ -110,8 +116,8 @@ export class CellState {
   deliveredTs = 0
   /** Sum of the `consumed` facts last told to the layer above. */
   consumedSum = 0
-  /** By rank: a `received` that stands still although there is more to receive, and since when. */
-  owed: ({ readonly received: number; readonly since: number } | null)[] = []
+  /** By rank: what a member could tell, and does not. */
+  owed: { clock: Standstill | null; received: Standstill | null }[] = []
 
   outbox: Outgoing[] = []
   events: CellEvent[] = []

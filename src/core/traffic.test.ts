@@ -127,6 +127,20 @@ describe('stalls', () => {
     expect(net.losses(b)).toEqual([])
   })
 
+  it('keep nobody out who comes back: whoever is lost for one may answer, however slow the path', () => {
+    const { net, cells } = Net.formed('abc')
+    const [a, , c] = cells as [Cell, Cell, Cell]
+    net.drop = (frame, from, to) => frame.kind === 'data' && from === c.self && to === a.self
+    // There and back takes longer than a cell that gathers waits between heartbeats.
+    net.delayMs = 60
+    c.submit(segment('large'))
+    expect(net.until(() => net.losses(a).includes('c stalled'), 5000)).toBe(true)
+    const { key } = a.configuration.id
+    const back = (): boolean => a.state.peers.hears(c.self)
+    expect(net.until(back, 1000)).toBe(true)
+    expect(a.configuration.id.key).toBe(key)
+  })
+
   it('are not seen in members when it was our own loop that stood still', () => {
     const net = new Net()
     const a = net.add('a', 1)

@@ -4,7 +4,7 @@ import { factsFrame } from './announce.ts'
 import type { FactsFrame, GroupPlan } from './frames.ts'
 import type { Delivery, Ordering } from './ordering.ts'
 import { groupOf } from './recover.ts'
-import type { CellState } from './state.ts'
+import type { CellState, Standstill } from './state.ts'
 import type { Stream } from './stream.ts'
 import type { MemberId } from './types.ts'
 
@@ -148,27 +148,33 @@ function wantedOf(state: CellState, group: GroupPlan | undefined): (rank: number
 export function findStalled(state: CellState, now: number): void {
   if (state.frozen) return
   const { ordering, timeouts } = state
+  // Above the highest frame there is nothing to receive.
+  const received = Math.min(ordering.received(), ordering.highestTs)
   ordering.configuration.members.forEach((member, rank) => {
     // Who left the configuration owes it nothing more, and is to be merged with, not suspected.
     if (rank === ordering.rank || state.departed.has(member)) return
     const streamStalled = state.repair.stalledFor(rank, now) >= timeouts.stalledAfterMs
     // One that cannot get a third member's frames suspects that one itself; give it the time.
-    const acknowledgeStalled = owesFor(state, ordering, rank, now) >= timeouts.stalledAfterMs * 1.5
+    const acknowledgeStalled = owesFor(state, received, rank, now) >= timeouts.stalledAfterMs * 1.5
+    // Who is lost already must be free to come back.
+    if (!state.peers.hears(member)) return
     if (streamStalled || acknowledgeStalled) state.peers.lose(member, 'stalled', now)
   })
 }
 
-/** How long member `rank` has not moved its `received` although frames above it are older than that. */
-function owesFor(state: CellState, ordering: Ordering, rank: number, now: number): number {
-  const { received } = ordering.streams[rank] as Stream
-  const owed = state.owed[rank]
-  if (received >= ordering.highestTs) {
-    state.owed[rank] = null
-    return 0
-  }
-  if (!owed || owed.received !== received) {
-    state.owed[rank] = { received, since: now }
-    return 0
-  }
-  return now - owed.since
+/**
+ * How long member `rank` has not told what is in its own power: a clock that reaches every frame, and a `received` as high
+ * as ours. While a third member's clock stands still nobody's `received` can go beyond it: only that one owes then.
+ */
+function owesFor(state: CellState, received: number, rank: number, now: number): number {
+  const stream = state.ordering.streams[rank] as Stream
+  const owed = (state.owed[rank] ??= { clock: null, received: null })
+  owed.clock = standstill(owed.clock, stream.counted.clock, state.ordering.highestTs, now)
+  owed.received = standstill(owed.received, stream.received, received, now)
+  return Math.max(now - (owed.clock?.since ?? now), now - (owed.received?.since ?? now))
+}
+
+function standstill(before: Standstill | null, fact: number, least: number, now: number): Standstill | null {
+  if (fact >= least) return null
+  return before?.fact === fact ? before : { fact, since: now }
 }

@@ -48,12 +48,8 @@ export async function huntSwarm(flags: SwarmFlags): Promise<number> {
   for (const signal of signals) process.once(signal, interrupt)
   const failFast = flags.failFast === true
   const progress = progressOf()
-  const failure = ({ seed, violations }: SwarmFailure): void => {
-    const clear = process.stderr.isTTY === true ? '\r\u001b[K' : ''
-    process.stderr.write(`${clear}seed ${seed} failed: ${violations[0]?.property}\n`)
-  }
   const stopped = (): boolean => interrupted
-  const summary = await runSwarm({ from, minutes, jobs, failFast, stopped, progress, failure })
+  const summary = await runSwarm({ from, minutes, jobs, failFast, stopped, progress, failure: tellFailure })
   for (const signal of signals) process.off(signal, interrupt)
   if (process.stderr.isTTY === true) process.stderr.write('\r\u001b[K')
   if (flags.json !== true) print(formatSwarm(summary))
@@ -103,6 +99,11 @@ function keep(directory: string, seed: number, property: string, scenario: strin
   const file = join(directory, `${property.replace(/[^a-z0-9]+/gi, '-')}-${seed}.scenario`)
   writeFileSync(file, scenario)
   process.stderr.write(`written to ${file}\n`)
+}
+
+function tellFailure({ seed, violations }: SwarmFailure): void {
+  const clear = process.stderr.isTTY === true ? '\r\u001b[K' : ''
+  process.stderr.write(`${clear}seed ${seed} failed: ${violations[0]?.property}\n`)
 }
 
 /** On a terminal a line that changes; elsewhere a line a minute. */
