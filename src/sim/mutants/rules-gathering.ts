@@ -28,6 +28,16 @@ export const gatheringRules: readonly Mutant[] = [
     scenarios: ['failed-attempt-resumed'],
   },
   {
+    name: 'proof-by-giving-up',
+    chapter: 'gathering',
+    rule: 'So does a heartbeat of a member that gave up the attempt which became c: it will never install c.',
+    mutation: 'it is waited for',
+    patches: [
+      patch('core/liveness.js', 'if (missedInstall(configuration.id, frame)) depart(state, from);', ''),
+    ],
+    scenarios: ['gave-up-and-back'],
+  },
+  {
     name: 'silence',
     chapter: 'gathering',
     rule: 'Suspect on silence past suspectAfter.',
@@ -240,6 +250,14 @@ export const gatheringRules: readonly Mutant[] = [
       ),
     ],
     scenarios: ['leaving-with-work'],
+  },
+  {
+    name: 'last-word',
+    chapter: 'gathering',
+    rule: 'An answer to a challenge that was made before the other incarnation was met proves nothing against that one.',
+    mutation: 'whoever answers last is the newer one',
+    patches: [patch('core/peers.js', 'if (peer.nonceAt > other.metAt)', 'if (true)')],
+    scenarios: ['last-word-after-the-first'],
   },
   {
     name: 'new-incarnation',
