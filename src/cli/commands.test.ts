@@ -51,6 +51,14 @@ describe('anasazi', () => {
     }
   })
 
+  it('says what to do when there are too few descriptors, even for its own modules', async () => {
+    const error = Object.assign(new Error("EMFILE: too many open files, open '/x.js'"), { code: 'EMFILE' })
+    const { code, errors } = await runCommand(['status'], () => Promise.reject(error))
+    expect(code).toBe(1)
+    expect(errors).toContain("EMFILE: too many open files, open '/x.js'\n")
+    expect(errors).toContain('ulimit -n')
+  })
+
   it('says its version', async () => {
     expect(await runCommand(['--version'], fakeSession().connect)).toMatchObject({
       code: 0,

@@ -117,6 +117,11 @@ function report(error: unknown, terminal: Terminal): ExitCode {
     say(error.message, error.advice)
     return exitOf(error.code)
   }
+  const code = (error as NodeJS.ErrnoException | null)?.code
+  if (code === 'EMFILE' || code === 'ENFILE') {
+    say(messageOf(error), 'This takes about a hundred descriptors: allow more (`ulimit -n`, `LimitNOFILE=`).')
+    return EXIT.negative
+  }
   say(
     error instanceof Error ? (error.stack ?? error.message) : messageOf(error),
     'This is a defect: please report it.',
