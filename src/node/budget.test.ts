@@ -1,8 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { encodeDestination, encodeSegmentHead } from '../codec/client-encode.ts'
-import { MemoryHub } from '../transport/memory.ts'
 import type { HandClient } from './client.fixture.ts'
-import { Bench } from './runtime.fixture.ts'
+import { Bench, Neighbours } from './runtime.fixture.ts'
 
 /** A message of four bytes, which are its number. */
 function message(group: string, sequence: number): Uint8Array {
@@ -33,24 +32,18 @@ const sequences = (client: HandClient): number[] =>
 
 /** Two cells that know each other: many sessions at one, a sender at the other. */
 async function scene(members: number): Promise<{
-  hub: MemoryHub
+  hub: Neighbours['hub']
   one: Bench
   two: Bench
   clients: HandClient[]
   sender: HandClient
   pass(ms: number): void
 }> {
-  const hub = new MemoryHub()
-  const one = await Bench.start({ hub })
-  const two = await Bench.start({ hub, name: 'second' })
-  const pass = (ms: number): void => {
-    for (let passed = 0; passed < ms; passed += 5) {
-      hub.deliver()
-      one.step(5)
-      hub.deliver()
-      two.step(5)
-    }
-  }
+  const cells = new Neighbours()
+  const { hub } = cells
+  const one = await cells.add()
+  const two = await cells.add({ name: 'second' })
+  const pass = (ms: number): void => cells.pass(ms)
   pass(2000)
   const clients = Array.from({ length: members }, (_, i) => one.session(`s${i}`))
   for (const client of clients) client.say({ kind: 'join', request: 1, group: 'g' })

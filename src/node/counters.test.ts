@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { encodeDestination, encodeSegmentHead } from '../codec/client-encode.ts'
-import { MemoryHub } from '../transport/memory.ts'
 import type { HandClient } from './client.fixture.ts'
-import { Bench } from './runtime.fixture.ts'
+import { Bench, Neighbours } from './runtime.fixture.ts'
 
 /** No number between daemons, or between daemon and client, may come near to where doubles cease to be exact. */
 const END = 2 ** 52
@@ -23,44 +22,10 @@ function message(group: string, sequence: number): Uint8Array {
   return frame
 }
 
-class Cluster {
-  private readonly hub = new MemoryHub()
-  readonly benches: Bench[] = []
-
-  async add(name: string): Promise<Bench> {
-    const bench = await Bench.start({ name, hub: this.hub, now: this.benches[0]?.now ?? 10_000 })
-    this.benches.push(bench)
-    return bench
-  }
-
-  pass(ms: number): void {
-    for (let passed = 0; passed < ms; passed += 5) {
-      for (const bench of this.benches) {
-        this.hub.deliver()
-        bench.step(5)
-      }
-    }
-  }
-
-  /** Until all are in one configuration. */
-  settle(): void {
-    const one = (): boolean => {
-      const keys = new Set(this.benches.map(({ runtime }) => runtime.cell.configuration.id.key))
-      const [first] = this.benches
-      return keys.size === 1 && first?.runtime.cell.configuration.members.length === this.benches.length
-    }
-    for (let passed = 0; !one(); passed += 100) {
-      expect(passed).toBeLessThan(20_000)
-      this.pass(100)
-    }
-    this.pass(300)
-  }
-}
-
 /** Two cells with a member of a group at each. */
-async function scene(): Promise<{ cluster: Cluster; cells: Bench[]; clients: HandClient[] }> {
-  const cluster = new Cluster()
-  const cells = [await cluster.add('n1'), await cluster.add('second')]
+async function scene(): Promise<{ cluster: Neighbours; cells: Bench[]; clients: HandClient[] }> {
+  const cluster = new Neighbours()
+  const cells = [await cluster.add(), await cluster.add({ name: 'second' })]
   cluster.settle()
   const clients = cells.map((bench, i) => bench.session(`client${i}`))
   for (const client of clients) client.say({ kind: 'join', request: 1, group: 'g' })
@@ -113,7 +78,7 @@ describe('a cell whose numbers come near their end', () => {
     const { cluster, cells, clients } = await scene()
     for (const { runtime } of cells) runtime.cell.state.maxEpoch = END - 2
     for (const name of ['third', 'ninth9', 'eleventh']) {
-      await cluster.add(name)
+      await cluster.add({ name })
       cluster.settle()
       for (const client of clients) client.say(message('g', client.count('messages') + 1))
       cluster.pass(300)

@@ -114,3 +114,38 @@ export class Bench {
     return this.events.filter(event => event.type === type) as Extract<AdminEvent, { type: Type }>[]
   }
 }
+
+/** Cells that are connected with each other, and get their turns one after the other. */
+export class Neighbours {
+  readonly hub: MemoryHub = new MemoryHub()
+  readonly benches: Bench[] = []
+
+  async add(options: Omit<BenchOptions, 'hub' | 'now'> = {}): Promise<Bench> {
+    const bench = await Bench.start({ ...options, hub: this.hub, now: this.benches[0]?.now ?? 10_000 })
+    this.benches.push(bench)
+    return bench
+  }
+
+  pass(ms: number): void {
+    for (let passed = 0; passed < ms; passed += 5) {
+      for (const bench of this.benches) {
+        this.hub.deliver()
+        bench.step(5)
+      }
+    }
+  }
+
+  /** Until all are in one configuration, and a little longer. */
+  settle(): void {
+    const one = (): boolean => {
+      const keys = new Set(this.benches.map(({ runtime }) => runtime.cell.configuration.id.key))
+      const [first] = this.benches
+      return keys.size === 1 && first?.runtime.cell.configuration.members.length === this.benches.length
+    }
+    for (let passed = 0; !one(); passed += 100) {
+      if (passed >= 20_000) throw new Error('the cells do not come together')
+      this.pass(100)
+    }
+    this.pass(300)
+  }
+}

@@ -2,32 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { countedLimits, numericTable } from '../admin/registry.ts'
 import { encodeDestination, encodeSegmentHead } from '../codec/client-encode.ts'
-import { MemoryHub } from '../transport/memory.ts'
 import type { HandClient } from './client.fixture.ts'
-import { Bench, type BenchOptions } from './runtime.fixture.ts'
+import { Bench, Neighbours } from './runtime.fixture.ts'
 
 const KiB = 1024
-
-/** Cells that are connected with each other. */
-class Neighbours {
-  private readonly hub = new MemoryHub()
-  private readonly benches: Bench[] = []
-
-  async add(options: BenchOptions = {}): Promise<Bench> {
-    const bench = await Bench.start({ ...options, hub: this.hub, now: this.benches[0]?.now ?? 10_000 })
-    this.benches.push(bench)
-    return bench
-  }
-
-  pass(ms: number): void {
-    for (let passed = 0; passed < ms; passed += 5) {
-      for (const bench of this.benches) {
-        this.hub.deliver()
-        bench.step(5)
-      }
-    }
-  }
-}
 
 /** Sends so many bytes to a group, as messages of 60 KiB. */
 function flood(client: HandClient, group: string, bytes: number, from: number = 1): void {

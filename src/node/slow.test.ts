@@ -3,8 +3,7 @@ import { encodeDestination, encodeSegmentHead } from '../codec/client-encode.ts'
 import type { SlowClientPolicy } from '../config/config.ts'
 import { defaultTimeouts } from '../config/limits.ts'
 import type { HandClient } from './client.fixture.ts'
-import { MemoryHub } from '../transport/memory.ts'
-import { Bench } from './runtime.fixture.ts'
+import { Bench, Neighbours } from './runtime.fixture.ts'
 
 const KiB = 1024
 const limits = { clientQueueBytes: 64 * KiB }
@@ -188,23 +187,15 @@ describe('with the policy throttle', () => {
   const patient: SlowClientPolicy = { bytes: 16 * 1024 * KiB, seconds: 20, policy: 'throttle' }
 
   it('all wait for it as long as its time lasts, and are not suspected; then it is evicted', async () => {
-    const hub = new MemoryHub()
+    const cells = new Neighbours()
     const cell = { slowClient: patient }
-    const one = await Bench.start({ hub, limits, cell })
-    const two = await Bench.start({ hub, limits, cell, name: 'second' })
-    const pass = (ms: number): void => {
-      for (let passed = 0; passed < ms; passed += 5) {
-        hub.deliver()
-        one.step(5)
-        hub.deliver()
-        two.step(5)
-      }
-    }
-    pass(2000)
+    const one = await cells.add({ limits, cell })
+    const two = await cells.add({ limits, cell, name: 'second' })
+    cells.pass(2000)
     const slow = one.session('slow')
     const [quick, sender] = [two.session('quick'), two.session('sender')]
     for (const client of [slow, quick]) client.say({ kind: 'join', request: 1, group: 'g' })
-    pass(200)
+    cells.pass(200)
     const bytes = 60 * KiB
     for (let sequence = 1; sequence <= 100; sequence++) {
       const head = encodeSegmentHead(
@@ -223,7 +214,7 @@ describe('with the policy throttle', () => {
     // Longer than any timeout of the cell but its own.
     const { suspectAfterMs, stalledAfterMs } = defaultTimeouts()
     expect(patient.seconds * 1000).toBeGreaterThan(2 * Math.max(suspectAfterMs, stalledAfterMs))
-    pass(patient.seconds * 1000 - 1000)
+    cells.pass(patient.seconds * 1000 - 1000)
     expect(slow.channel.closed).toBe(false)
     expect(warnings(slow)).toEqual([
       expect.stringMatching(
@@ -234,19 +225,19 @@ describe('with the policy throttle', () => {
     const waiting = delivered()
     expect(waiting).toBeLessThan(100)
     quick.say({ kind: 'acknowledge', bytes: quick.bytes })
-    pass(500)
+    cells.pass(500)
     expect(delivered()).toBe(waiting)
     for (const bench of [one, two]) {
       expect(bench.runtime.cell.configuration.members).toHaveLength(2)
       expect(bench.told('suspicion')).toEqual([])
     }
-    pass(1500)
+    cells.pass(1500)
     expect(slow.last('closing')).toMatchObject({ code: 'evicted' })
     expect(slow.last('closing').words).toMatch(/the bound is 20 s$/)
     for (let passed = 0; delivered() < 100; passed += 50) {
       expect(passed).toBeLessThan(2000)
       quick.say({ kind: 'acknowledge', bytes: quick.bytes })
-      pass(50)
+      cells.pass(50)
     }
     expect(slow.bytes).toBeLessThan(patient.bytes)
   })
