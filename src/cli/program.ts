@@ -2,6 +2,7 @@
 
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
+import { addBenchCommand } from './commands/bench.ts'
 import { addChaosCommand } from './commands/chaos.ts'
 import { addConfigCommand } from './commands/config.ts'
 import { addDaemonCommand } from './commands/daemon.ts'
@@ -73,6 +74,7 @@ export function buildProgram(context: CommandContext): Command {
   addFuzzCommand(program, context)
   addChaosCommand(program, context)
   addSoakCommand(program, context)
+  addBenchCommand(program, context)
   return program
 }
 
