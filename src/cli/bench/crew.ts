@@ -1,0 +1,101 @@
+/** Members at every daemon of a site, which work at the same time; and the proof that all of them saw the same. */
+
+import { BenchError } from './bench-error.ts'
+import type { Variant } from './row.ts'
+import type { Site } from './site.ts'
+import type { Finished, Measured } from './task.ts'
+import { Meter, type Spent } from './usage.ts'
+import type { Worker } from './worker.ts'
+
+export interface CrewOptions {
+  readonly variant: Variant
+  /** Bytes of messages, by member. */
+  readonly size: (index: number) => number
+  readonly groups: number
+  readonly talkers: number
+}
+
+/** What a member shall do: messages a second (0: as many as go, -1: none), and whether each is timed. */
+export interface Part {
+  readonly rate: number
+  readonly isProbe: boolean
+  /** Time of the first one, µs. */
+  readonly firstAt: number
+}
+
+export interface Watched {
+  readonly measured: readonly Measured[]
+  readonly spent: Spent
+}
+
+export class Crew {
+  readonly workers: readonly Worker[]
+  private readonly site: Site
+
+  private constructor(site: Site, workers: readonly Worker[]) {
+    this.site = site
+    this.workers = workers
+  }
+
+  /** One member at every daemon; resolves when each has seen all. */
+  static async enter(site: Site, options: CrewOptions): Promise<Crew> {
+    const { iterator, service } = options.variant
+    const { talkers, groups } = options
+    const members = site.names.length
+    const workers = site.names.map((at, index) =>
+      site.start(at, {
+        kind: 'member',
+        groups,
+        members,
+        talkers,
+        size: options.size(index),
+        iterator,
+        service,
+      }),
+    )
+    await Promise.all(workers.map(worker => worker.hear('ready')))
+    return new Crew(site, workers)
+  }
+
+  /** Begins the work; the measurement follows after the warm-up. */
+  begin(part: (index: number) => Part, warmSeconds: number, seconds: number): void {
+    this.workers.forEach((worker, index) => {
+      const { rate, isProbe, firstAt } = part(index)
+      worker.tell('work', rate, isProbe ? 1 : 0, firstAt, warmSeconds, seconds)
+    })
+  }
+
+  /** What all of these have measured, and what daemons (first) and workers have spent meanwhile. */
+  async watch(workers: readonly Worker[] = this.workers): Promise<Watched> {
+    await Promise.all(workers.map(worker => worker.hear('began')))
+    const meter = new Meter([...this.site.daemonPids, ...workers.map(({ pid }) => pid)])
+    const measured = await Promise.all(workers.map(worker => worker.hear('measured')))
+    return { measured, spent: meter.read() }
+  }
+
+  /**
+   * Everybody says a last word and hears that of all others.
+   * @throws BenchError if anything is missing, or came in another order somewhere.
+   */
+  async finish(workers: readonly Worker[] = this.workers): Promise<void> {
+    for (const worker of workers) worker.tell('stop')
+    judge(await Promise.all(workers.map(worker => worker.hear('finished'))))
+  }
+}
+
+/** @throws BenchError */
+export function judge(finished: readonly Finished[]): void {
+  const gaps = finished.reduce((sum, each) => sum + each.gaps, 0)
+  if (gaps > 0) throw new BenchError(`${gaps} messages were missing or out of the order of their sender`)
+  const accepted = finished.reduce((sum, each) => sum + each.accepted, 0)
+  const wrong = finished.find(({ received }) => received !== accepted)
+  if (wrong !== undefined) {
+    throw new BenchError(`${accepted} messages were sent, and a receiver has ${wrong.received}`)
+  }
+  const orders = new Set(finished.map(({ views }) => JSON.stringify(views)))
+  if (orders.size > 1) {
+    throw new BenchError(
+      `receivers have seen ${orders.size} different orders: ${[...orders].join(' and ').slice(0, 500)}`,
+    )
+  }
+}

@@ -1,0 +1,108 @@
+/** Results as text for a terminal, and as one JSON document. */
+
+import { cpus, totalmem } from 'node:os'
+import type { Paint } from '../style.ts'
+import { columns } from '../style.ts'
+import { measureNames, measures, type MeasureName, valueText } from './measures.ts'
+import type { RowResult } from './run.ts'
+import { comparisonsOf, noisyCores, noisyRuns, type Spread, spreadsOf } from './summary.ts'
+
+export interface Conditions {
+  readonly version: string
+  readonly node: string
+  readonly cores: number
+  readonly processor: string
+  readonly memoryGigabytes: number
+  readonly network: 'loopback' | 'namespaces'
+  readonly pairs: number
+  readonly seconds: number
+  /** Version of the peer; absent if none was measured. */
+  readonly corosync?: string
+}
+
+export function machineConditions(): Pick<Conditions, 'node' | 'cores' | 'processor' | 'memoryGigabytes'> {
+  const all = cpus()
+  return {
+    node: process.version,
+    cores: all.length,
+    processor: all[0]?.model.trim() ?? 'unknown',
+    memoryGigabytes: Math.round(totalmem() / 2 ** 30),
+  }
+}
+
+export interface Table {
+  /** Variants, then comparisons: `a / b`. */
+  readonly head: readonly string[]
+  readonly lines: readonly { readonly name: MeasureName; readonly cells: readonly string[] }[]
+}
+
+/** A line for each measure, a column for each variant and each comparison. */
+export function tableOf(result: RowResult): Table {
+  const comparisons = comparisonsOf(result)
+  const spreads = result.variants.map(spreadsOf)
+  const head = [
+    ...result.variants.map(({ name }) => name),
+    ...comparisons.map(each => `${each.variant} / ${each.with}`),
+  ]
+  const lines = usedMeasures(result).map(name => ({
+    name,
+    cells: [
+      ...spreads.map(each => spreadText(name, each[name])),
+      ...comparisons.map(({ ratios }) => ratioText(ratios[name])),
+    ],
+  }))
+  return { head, lines }
+}
+
+export function rowText(result: RowResult, paint: Paint): string {
+  const { head, lines } = tableOf(result)
+  const rows = lines.map(({ name, cells }) => [`  ${measures[name].label}`, measures[name].unit, ...cells])
+  return `${paint('bold', result.title)}\n${columns([['', '', ...head], ...rows], paint)}\n`
+}
+
+/** Measures that any variant of the row has, in the order of the table. */
+export function usedMeasures({ variants }: RowResult): MeasureName[] {
+  return measureNames.filter(name =>
+    variants.some(({ runs }) => runs.some(({ values }) => values[name] !== undefined)),
+  )
+}
+
+/** `median (least–most)`; of one turn its value. */
+export function spreadText(name: MeasureName, spread: Spread | undefined): string {
+  if (spread === undefined) return '-'
+  const { median, least, most } = spread
+  if (least === most) return valueText(name, median)
+  return `${valueText(name, median)} (${valueText(name, least)}–${valueText(name, most)})`
+}
+
+function ratioText(spread: Spread | undefined): string {
+  if (spread === undefined) return '-'
+  const { median, least, most } = spread
+  if (least === most) return `× ${factorText(median)}`
+  return `× ${factorText(median)} (${factorText(least)}–${factorText(most)})`
+}
+
+function factorText(factor: number): string {
+  return factor.toLocaleString('en', { maximumSignificantDigits: 3 })
+}
+
+/** One line about what may have disturbed the results. */
+export function noiseText(rows: readonly RowResult[]): string {
+  const { noisy, all } = noisyRuns(rows)
+  if (noisy === 0) return `No other process used more than ${noisyCores} cores during any of ${all} turns.`
+  return `During ${noisy} of ${all} turns other processes used more than ${noisyCores} cores: do not trust small differences.`
+}
+
+export function resultsJson(rows: readonly RowResult[], conditions: Conditions): string {
+  const document = {
+    conditions,
+    noise: noisyRuns(rows),
+    rows: rows.map(result => ({
+      title: result.title,
+      row: result.row,
+      variants: result.variants.map(variant => ({ ...variant, summary: spreadsOf(variant) })),
+      comparisons: comparisonsOf(result),
+    })),
+  }
+  return `${JSON.stringify(document, null, 2)}\n`
+}

@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest'
+import { describeIf } from '../../../test/requires.ts'
+import { missingForCorosync } from './corosync-site.ts'
+import { type Conditions, resultsJson } from './report.ts'
+import type { Choices, Kind } from './row.ts'
+import { type RowResult, runBench } from './run.ts'
+
+/** What runs here is judged by what it does: how fast it is, a test cannot know. */
+async function play(
+  kinds: readonly Kind[],
+  more: Partial<Choices> = {},
+  namespaces: boolean = false,
+): Promise<RowResult[]> {
+  const told: string[] = []
+  const rows = await runBench({
+    choices: {
+      kinds,
+      sizes: [1024],
+      members: [3],
+      senders: ['all'],
+      services: ['agreed'],
+      iterators: ['batches'],
+      peers: [],
+      limits: [],
+      rate: 500,
+      background: 1000,
+      share: 0.02,
+      ...more,
+    },
+    pairs: 1,
+    timing: { warmSeconds: 0.1, seconds: 0.4 },
+    namespaces,
+    progress: () => {},
+    onRow: ({ title }) => void told.push(title),
+  })
+  expect(told).toEqual(rows.map(({ title }) => title))
+  return rows
+}
+
+/** Values of the only turn of each variant. */
+function valuesOf(row: RowResult | undefined): Record<string, Record<string, number>> {
+  return Object.fromEntries((row?.variants ?? []).map(({ name, runs }) => [name, { ...runs[0]?.values }]))
+}
+
+function expectMoved({ messages = 0, megabytes = 0 }: Record<string, number>): void {
+  expect(messages).toBeGreaterThan(0)
+  expect(megabytes).toBeCloseTo((messages * 1024) / 1e6, 3)
+}
+
+const conditions: Conditions = {
+  version: '0',
+  node: '',
+  cores: 1,
+  processor: '',
+  memoryGigabytes: 1,
+  network: 'loopback',
+  pairs: 1,
+  seconds: 0.4,
+}
+
+describe('the benchmark', () => {
+  it.runIf(process.platform === 'linux')('floods, with both iterators, and by plain sockets', async () => {
+    const rows = await play(['throughput'], { iterators: ['batches', 'plain'], limits: ['raw'] })
+    const values = valuesOf(rows[0])
+    expect(Object.keys(values)).toEqual(['anasazi', 'anasazi plain', 'raw'])
+    for (const each of Object.values(values)) expectMoved(each)
+    expect(values['anasazi']?.['daemonMemory']).toBeGreaterThan(0)
+    expect(values['anasazi']?.['fairness']).toBeLessThanOrEqual(100)
+    const document = JSON.parse(resultsJson(rows, conditions))
+    expect(document.rows[0].variants[0].runs[0].values.messages).toBe(values['anasazi']?.['messages'])
+  })
+
+  it.runIf(process.platform === 'linux')('floods from one sender, safe, and without daemons', async () => {
+    const rows = await play(['throughput'], { senders: ['one'], services: ['safe'], limits: ['direct'] })
+    const values = valuesOf(rows[0])
+    expect(Object.keys(values)).toEqual(['anasazi safe', 'direct'])
+    for (const each of Object.values(values)) expectMoved(each)
+  })
+
+  it.runIf(process.platform === 'linux')('times messages at a fixed load', async () => {
+    const rows = await play(['latency', 'loaded'])
+    expect(rows).toHaveLength(3)
+    for (const row of rows) {
+      const { crossP50 = 0, crossP99 = 0, ownP50 = 0, offered = 0 } = valuesOf(row)['anasazi'] ?? {}
+      expect(ownP50).toBeGreaterThan(0)
+      expect(crossP50).toBeGreaterThan(0)
+      expect(crossP99).toBeGreaterThanOrEqual(crossP50)
+      expect(offered).toBeGreaterThan(0)
+      expect(row.variants[0]?.runs[0]?.times.length).toBeGreaterThan(0)
+    }
+  })
+
+  it.runIf(process.platform === 'linux')('stops and kills daemons, and waits for views', async () => {
+    const [stopped, killed] = await play(['paused', 'views'])
+    expect(valuesOf(stopped)['anasazi']?.['viewChange']).toBeGreaterThan(0)
+    expect(valuesOf(stopped)['anasazi']?.['crossP50']).toBeGreaterThan(0)
+    expect(valuesOf(killed)['anasazi']?.['kill']).toBeGreaterThan(0)
+  })
+
+  it.runIf(process.platform === 'linux')('lets many in, and looks at those who are idle', async () => {
+    const [idle, crowd, joiner] = await play(['idle', 'crowd', 'joiner'])
+    expect(valuesOf(idle)['anasazi']?.['daemonMemory']).toBeGreaterThan(0)
+    for (const row of [crowd, joiner]) expect(valuesOf(row)['anasazi']?.['entered']).toBeGreaterThan(0)
+  })
+})
+
+describeIf('the peer', missingForCorosync(), false, () => {
+  it('floods by the same harness, on hosts of their own', async () => {
+    const rows = await play(['throughput'], { peers: ['corosync'] }, true)
+    const values = valuesOf(rows[0])
+    expect(Object.keys(values)).toEqual(['anasazi', 'corosync'])
+    for (const each of Object.values(values)) expectMoved(each)
+  })
+})

@@ -1,0 +1,116 @@
+/** Runs rows: all variants of a row take turns, as often as wanted, each time in processes of its own. */
+
+import { missingForNetwork } from '../lab/netns.ts'
+import { openAnasazi } from './anasazi-site.ts'
+import { BenchError } from './bench-error.ts'
+import { CorosyncClient, missingForCorosync, openCorosync } from './corosync-site.ts'
+import type { Buckets } from './histogram.ts'
+import { runRaw } from './raw-run.ts'
+import { type Choices, type Row, rowsOf, rowTitle, type Variant, variantName, variantsOf } from './row.ts'
+import { type Outcome, scenarios, type Timing } from './scenarios.ts'
+import type { Site, SiteOptions } from './site.ts'
+import type { Values } from './measures.ts'
+
+export interface BenchOptions {
+  readonly choices: Choices
+  /** How often every variant has its turn. */
+  readonly pairs: number
+  readonly timing: Timing
+  /** Each daemon in a network namespace of its own. */
+  readonly namespaces: boolean
+  /** Told what goes on, a line at a time. */
+  readonly progress: (text: string) => void
+  /** Told each row when it is complete. */
+  readonly onRow: (result: RowResult) => void | Promise<void>
+}
+
+/** One turn of one variant. */
+export interface Run {
+  readonly values: Values
+  /** Times of delivery at others, µs, by `histogram.ts`; empty where none were taken. */
+  readonly times: Buckets
+  /** Cores that others used meanwhile; null if unknown. */
+  readonly othersCores: number | null
+}
+
+export interface VariantResult {
+  readonly name: string
+  readonly variant: Variant
+  readonly runs: readonly Run[]
+}
+
+export interface RowResult {
+  readonly title: string
+  readonly row: Row
+  readonly variants: readonly VariantResult[]
+}
+
+/** @throws BenchError if it cannot be run here, or if a promise was broken on the way. */
+export async function runBench(options: BenchOptions): Promise<RowResult[]> {
+  const { choices, pairs, progress } = options
+  refuseWhatIsMissing(options)
+  const client = choices.peers.length === 0 ? null : new CorosyncClient()
+  try {
+    const results: RowResult[] = []
+    for (const row of rowsOf(choices)) {
+      const title = rowTitle(row)
+      const variants = variantsOf(row, choices).map(variant => ({
+        name: variantName(variant),
+        variant,
+        runs: [] as Run[],
+      }))
+      for (let round = 1; round <= pairs; round++) {
+        for (const { name, variant, runs } of variants) {
+          progress(`${title}: ${name}, round ${round} of ${pairs}`)
+          const outcome = await runOnce(row, variant, options, client).catch((error: unknown) => {
+            throw told(error, `${title}: ${name}`)
+          })
+          runs.push({
+            values: outcome.values,
+            times: outcome.times?.buckets() ?? [],
+            othersCores: outcome.othersCores,
+          })
+        }
+      }
+      const result = { title, row, variants }
+      results.push(result)
+      await options.onRow(result)
+    }
+    return results
+  } finally {
+    client?.close()
+  }
+}
+
+function refuseWhatIsMissing({ choices, namespaces }: BenchOptions): void {
+  const forPeer = choices.peers.length === 0 ? null : missingForCorosync()
+  if (forPeer !== null) throw new BenchError(`corosync cannot be measured here: ${forPeer}`)
+  const missing = namespaces ? missingForNetwork() : null
+  if (missing !== null) throw new BenchError(missing, 'Use --network loopback, which needs nothing.')
+}
+
+async function runOnce(
+  row: Row,
+  variant: Variant,
+  { namespaces, timing }: BenchOptions,
+  client: CorosyncClient | null,
+): Promise<Outcome> {
+  const { system } = variant
+  if (system === 'raw' || system === 'direct') return runRaw(system, row, namespaces, timing)
+  const site = await open(variant, { members: row.members, namespaces }, client)
+  try {
+    return await scenarios[row.kind](site, row, variant, timing)
+  } finally {
+    await site.close()
+  }
+}
+
+function open({ system }: Variant, options: SiteOptions, client: CorosyncClient | null): Promise<Site> {
+  if (system === 'anasazi') return openAnasazi(options)
+  if (client === null) throw new BenchError('the client of corosync was not compiled')
+  return openCorosync(client, system === 'corosync' ? 'knet' : 'udpu', options)
+}
+
+function told(error: unknown, where: string): unknown {
+  return error instanceof BenchError ? new BenchError(`${where}: ${error.message}`, error.advice) : error
+}

@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest'
+import { painter } from '../style.ts'
+import { Histogram, merged } from './histogram.ts'
+import { reportHtml } from './html.ts'
+import type { Values } from './measures.ts'
+import { type Conditions, noiseText, resultsJson, rowText } from './report.ts'
+import { type Choices, kinds, type Kind, rowsOf, rowTitle, variantName, variantsOf } from './row.ts'
+import type { RowResult, Run } from './run.ts'
+import { comparisonsOf, spreadOf, spreadsOf } from './summary.ts'
+
+const choices: Choices = {
+  kinds: Object.keys(kinds) as Kind[],
+  sizes: [64, 1024],
+  members: [3, 5],
+  senders: ['all', 'one'],
+  services: ['agreed', 'safe'],
+  iterators: ['batches', 'plain'],
+  peers: ['corosync'],
+  limits: ['raw'],
+  rate: 1000,
+  background: 22_000,
+  share: 1,
+}
+
+function run(values: Values, times: readonly number[] = [], othersCores: number = 0): Run {
+  const histogram = new Histogram()
+  for (const each of times) histogram.add(each)
+  return { values, times: histogram.buckets(), othersCores }
+}
+
+const conditions: Conditions = {
+  version: '0',
+  node: 'v20',
+  cores: 2,
+  processor: '<one & only>',
+  memoryGigabytes: 8,
+  network: 'loopback',
+  pairs: 3,
+  seconds: 1,
+}
+
+const result: RowResult = {
+  title: 'throughput of "a" < b',
+  row: { kind: 'throughput', members: 3, talkers: 3, size: 64, rate: 0, many: 1 },
+  variants: [
+    {
+      name: 'anasazi',
+      variant: { system: 'anasazi', iterator: 'batches', service: 'agreed' },
+      runs: [100, 400, 300].map(messages => run({ messages, megabytes: messages }, [200, 300, 5000])),
+    },
+    {
+      name: 'anasazi safe',
+      variant: { system: 'anasazi', iterator: 'batches', service: 'safe' },
+      runs: [90, 380, 310].map(messages => run({ messages, crossP99: Number.NaN })),
+    },
+    {
+      name: 'corosync',
+      variant: { system: 'corosync', iterator: 'batches', service: 'agreed' },
+      runs: [10, 20, 30].map(messages => run({ messages }, [], 0.5)),
+    },
+  ],
+}
+
+function named(kind: Kind): string[] {
+  return variantsOf(rowsOf({ ...choices, kinds: [kind] })[0]!, choices).map(variantName)
+}
+
+describe('times', () => {
+  it('keep their shares within a hundredth', () => {
+    const histogram = new Histogram()
+    for (let i = 1; i <= 10_000; i++) histogram.add(i)
+    for (const share of [0.5, 0.99, 0.999]) {
+      expect(histogram.at(share) / (share * 10_000)).toBeGreaterThan(0.99)
+      expect(histogram.at(share) / (share * 10_000)).toBeLessThan(1.01)
+    }
+    expect(new Histogram().at(0.5)).toBeNaN()
+  })
+
+  it('of several are those of all', () => {
+    const [one, other] = [new Histogram(), new Histogram()]
+    for (let i = 0; i < 90; i++) one.add(100)
+    for (let i = 0; i < 10; i++) other.add(10_000)
+    const sum = merged([one.buckets(), other.buckets()])
+    expect(sum.count).toBe(100)
+    expect(sum.at(0.9)).toBe(one.at(0.5))
+    expect(sum.at(0.91)).toBe(other.at(0.5))
+  })
+})
+
+describe('a summary', () => {
+  it('has the median, the least and the most', () => {
+    expect(spreadOf([3, 1, 2])).toEqual({ median: 2, least: 1, most: 3 })
+    expect(spreadOf([4, 1, 2, 3])).toEqual({ median: 2.5, least: 1, most: 4 })
+    expect(spreadsOf(result.variants[1]!)).toEqual({ messages: { median: 310, least: 90, most: 380 } })
+  })
+
+  it('compares turn by turn: ours with others, safe with agreed', () => {
+    const comparisons = comparisonsOf(result)
+    expect(comparisons.map(each => `${each.variant} / ${each.with}`)).toEqual([
+      'anasazi / corosync',
+      'anasazi safe / corosync',
+      'anasazi safe / anasazi',
+    ])
+    // 100/10, 400/20, 300/30: the median of the ratios, not the ratio of the medians.
+    expect(comparisons[0]?.ratios).toEqual({ messages: { median: 10, least: 10, most: 20 } })
+  })
+})
+
+describe('rows', () => {
+  it('are all combinations of throughput, and the others as they are', () => {
+    const rows = rowsOf(choices)
+    expect(rows.filter(({ kind }) => kind === 'throughput')).toHaveLength(8)
+    expect(new Set(rows.map(({ kind }) => kind))).toEqual(new Set(choices.kinds))
+    expect(new Set(rows.map(rowTitle)).size).toBe(rows.length)
+  })
+
+  it('have variants that can do them', () => {
+    expect(named('throughput')).toEqual([
+      'anasazi',
+      'anasazi plain',
+      'anasazi safe',
+      'anasazi safe plain',
+      'corosync',
+      'raw',
+    ])
+    expect(named('latency')).toEqual(['anasazi', 'anasazi safe', 'corosync'])
+    expect(named('paused')).toEqual(['anasazi', 'corosync'])
+    expect(named('joiner')).toEqual(['anasazi'])
+  })
+})
+
+describe('the report', () => {
+  it('is a table with a column for each variant and comparison', () => {
+    const text = rowText(result, painter(false))
+    expect(text).toContain('throughput of "a" < b\n')
+    expect(text).toMatch(/^ +anasazi +anasazi safe +corosync +anasazi \/ corosync/m)
+    expect(text).toMatch(/^ {2}messages +\/s +300 \(100–400\) +310 \(90–380\) +20 \(10–30\) +× 10 \(10–20\)/m)
+    expect(noiseText([result])).toContain('During 3 of 9 turns')
+  })
+
+  it('is JSON with every turn', () => {
+    const document = JSON.parse(resultsJson([result], conditions))
+    expect(document.conditions.processor).toBe('<one & only>')
+    expect(document.rows[0].variants[0].runs).toHaveLength(3)
+    expect(document.rows[0].variants[2].summary.messages).toEqual({ median: 20, least: 10, most: 30 })
+  })
+
+  it('is a page that needs nothing else, and text in it is no markup', () => {
+    const html = reportHtml([result], conditions)
+    expect(html).not.toMatch(/<(script|link|img|iframe)\b|url\(|@import|https?:/)
+    expect(html).toContain('&#60;one &#38; only&#62;')
+    expect(html).toContain('throughput of &#34;a&#34; &#60; b')
+    expect(html.match(/<svg/g)).toHaveLength(2)
+    expect(html).not.toContain('NaN')
+  })
+})

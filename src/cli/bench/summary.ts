@@ -1,0 +1,79 @@
+/** Medians over the turns of a variant, and what it is compared with in the same turns. */
+
+import { type MeasureName, measureNames } from './measures.ts'
+import type { Run, RowResult, VariantResult } from './run.ts'
+import type { ServiceName } from './task.ts'
+
+export interface Spread {
+  readonly median: number
+  readonly least: number
+  readonly most: number
+}
+
+/** Cores that others may use before a turn is called noisy. */
+export const noisyCores = 0.12
+
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b)
+  const half = sorted.length >> 1
+  const middle = sorted[half] ?? Number.NaN
+  const median = sorted.length % 2 === 1 ? middle : ((sorted[half - 1] ?? middle) + middle) / 2
+  return { median, least: sorted[0] ?? Number.NaN, most: sorted.at(-1) ?? Number.NaN }
+}
+
+export function valuesOf(runs: readonly Run[], name: MeasureName): number[] {
+  return runs
+    .map(run => run.values[name])
+    .filter((value): value is number => value !== undefined && Number.isFinite(value))
+}
+
+/** Of every measure that the variant has. */
+export function spreadsOf({ runs }: VariantResult): { readonly [Name in MeasureName]?: Spread } {
+  const spreads: { [Name in MeasureName]?: Spread } = {}
+  for (const name of measureNames) {
+    const values = valuesOf(runs, name)
+    if (values.length > 0) spreads[name] = spreadOf(values)
+  }
+  return spreads
+}
+
+export interface Comparison {
+  readonly variant: string
+  readonly with: string
+  /** Value of the variant divided by that of the other, in the same turn. */
+  readonly ratios: { readonly [Name in MeasureName]?: Spread }
+}
+
+/** Ours with every peer and limit, and safe with agreed. */
+export function comparisonsOf({ variants }: RowResult): Comparison[] {
+  const ours = variants.filter(({ variant }) => variant.system === 'anasazi')
+  const strangers = variants.filter(({ variant }) => variant.system !== 'anasazi')
+  const pairs: [VariantResult, VariantResult][] = ours.flatMap(one =>
+    strangers.map((other): [VariantResult, VariantResult] => [one, other]),
+  )
+  const find = (service: ServiceName, like: VariantResult): VariantResult | undefined =>
+    ours.find(({ variant }) => variant.service === service && variant.iterator === like.variant.iterator)
+  for (const safe of ours.filter(({ variant }) => variant.service === 'safe')) {
+    const agreed = find('agreed', safe)
+    if (agreed !== undefined) pairs.push([safe, agreed])
+  }
+  return pairs.map(([one, other]) => ({ variant: one.name, with: other.name, ratios: ratiosOf(one, other) }))
+}
+
+function ratiosOf(one: VariantResult, other: VariantResult): Comparison['ratios'] {
+  const ratios: { [Name in MeasureName]?: Spread } = {}
+  for (const name of measureNames) {
+    const each = one.runs.map(
+      (run, i) => (run.values[name] ?? Number.NaN) / (other.runs[i]?.values[name] ?? 0),
+    )
+    const known = each.filter(Number.isFinite)
+    if (known.length > 0) ratios[name] = spreadOf(known)
+  }
+  return ratios
+}
+
+/** How many turns others disturbed. */
+export function noisyRuns(rows: readonly RowResult[]): { readonly noisy: number; readonly all: number } {
+  const runs = rows.flatMap(({ variants }) => variants.flatMap(each => each.runs))
+  return { noisy: runs.filter(({ othersCores }) => (othersCores ?? 0) > noisyCores).length, all: runs.length }
+}
