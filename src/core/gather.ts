@@ -58,7 +58,10 @@ function coordinateGather(state: CellState, phase: Gathering, now: number): void
   const { target } = state
   const disagreeing = target.filter(member => member !== state.self && !agrees(state, member))
   if (disagreeing.length === 0) {
-    const settled = now - phase.targetAt >= settleMs(state) || state.buggify('settles at once')
+    const wait = settleMs(state)
+    // To collect those who join is a kindness; patience with those whom we hear is a promise.
+    const atOnce = wait <= state.timeouts.settleMs && state.buggify('settles at once')
+    const settled = now - phase.targetAt >= wait || atOnce
     if (settled && now >= phase.notBefore) form(state, now)
   } else if (now >= coordinatorDeadline(state, phase)) {
     for (const member of disagreeing) {

@@ -148,29 +148,39 @@ function wantedOf(state: CellState, group: GroupPlan | undefined): (rank: number
 export function findStalled(state: CellState, now: number): void {
   if (state.frozen) return
   const { ordering, timeouts } = state
+  const { members } = ordering.configuration
+  // Frames of one that is gone may be here and not there: to get them there is recovery's work, and nobody owes them till then.
+  const complete = members.every(member => state.peers.hears(member) && !state.departed.has(member))
   // Above the highest frame there is nothing to receive.
   const received = Math.min(ordering.received(), ordering.highestTs)
-  ordering.configuration.members.forEach((member, rank) => {
+  const due = complete ? { clock: ordering.highestTs, received } : { clock: 0, received: 0 }
+  members.forEach((member, rank) => {
     // Who left the configuration owes it nothing more, and is to be merged with, not suspected.
     if (rank === ordering.rank || state.departed.has(member)) return
     const streamStalled = state.repair.stalledFor(rank, now) >= timeouts.stalledAfterMs
     // One that cannot get a third member's frames suspects that one itself; give it the time.
-    const acknowledgeStalled = owesFor(state, received, rank, now) >= timeouts.stalledAfterMs * 1.5
+    const acknowledgeStalled = owesFor(state, due, rank, now) >= timeouts.stalledAfterMs * 1.5
     // Who is lost already must be free to come back.
     if (!state.peers.hears(member)) return
     if (streamStalled || acknowledgeStalled) state.peers.lose(member, 'stalled', now)
   })
 }
 
+/** What every member could tell. */
+interface Due {
+  readonly clock: number
+  readonly received: number
+}
+
 /**
  * How long member `rank` has not told what is in its own power: a clock that reaches every frame, and a `received` as high
  * as ours. While a third member's clock stands still nobody's `received` can go beyond it: only that one owes then.
  */
-function owesFor(state: CellState, received: number, rank: number, now: number): number {
+function owesFor(state: CellState, due: Due, rank: number, now: number): number {
   const stream = state.ordering.streams[rank] as Stream
   const owed = (state.owed[rank] ??= { clock: null, received: null })
-  owed.clock = standstill(owed.clock, stream.counted.clock, state.ordering.highestTs, now)
-  owed.received = standstill(owed.received, stream.received, received, now)
+  owed.clock = standstill(owed.clock, stream.counted.clock, due.clock, now)
+  owed.received = standstill(owed.received, stream.received, due.received, now)
   return Math.max(now - (owed.clock?.since ?? now), now - (owed.received?.since ?? now))
 }
 
