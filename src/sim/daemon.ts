@@ -562,10 +562,11 @@ export class Daemon {
     for (const { group } of event.views) this.questions.push({ client: owner, place, group, messages })
   }
 
+  /** A session that ends is told nothing more but its end: what it acknowledged late no longer counts for anybody. */
   private answerQuestions(): void {
     const open: Question[] = []
     for (const question of this.questions) {
-      if (!question.client.alive) continue
+      if (!question.client.alive || !this.serves(question.client)) continue
       const fate = this.groups.fate(question.place, question.group)
       if (fate === 'pending') open.push(question)
       else if (fate !== null) {

@@ -7,6 +7,13 @@ function found(text: string, options: Partial<GroupOptions> = {}): string[] {
   return [...new Set(violations.map(violation => violation.property))]
 }
 
+/** The views in the answers are that of the message, the first. */
+function foundOfView1(text: string): string[] {
+  const lines = clientScript(text).map(line => (line.e === 'fate' ? { ...line, view: '1' } : line))
+  const violations = checkGroups(lines, { drained: false })
+  return [...new Set(violations.map(violation => violation.property))]
+}
+
 /** Two members; b's connection breaks, whether before or after it read a1 is the question. */
 function answers(a: string, b: string, readByB = 'a1'): string {
   return `
@@ -32,9 +39,19 @@ describe('true answers', () => {
     const text = `
       a: join:g g/1[a b] +1:g a1 ~g g/2[a b]<1:ab ~g ?a1:g=a/b g/3[a]<2:a
       b: join:g g/1[a b] a1 ~g g/2[a b]<1:ab ~g ?a1:g=b/a g/4[b]<2:b`
-    // The views in the answers are those of the message.
-    const lines = clientScript(text).map(line => (line.e === 'fate' ? { ...line, view: '1' } : line))
-    expect(checkGroups(lines, { drained: false })).toEqual([])
+    expect(foundOfView1(text)).toEqual([])
+  })
+
+  test('one that is cut off before its own leave is delivered to it did not come along; for others the group goes on', () => {
+    const text = `
+      a: join:g g/1[a b c] +1:g a1 g/2[a c]^leave ?a1:g=a,c/b
+      c: join:g g/1[a b c] a1 g/2[a c]^leave
+      b: join:g g/1[a b c] a1 leave:g ?a1:g=a,b,c/ ~g g/3[b]<1:b`
+    expect(foundOfView1(text)).toEqual([])
+    // Those who stay are still held to one answer, and so is one that saw its leave.
+    const others = text.replace('g/2[a c]^leave\n', 'g/2[a c]^leave ?a1:g=c/a,b\n')
+    expect(foundOfView1(others)).toContain('Fates agree')
+    expect(foundOfView1(text.replace('~g g/3[b]<1:b', 'left:g'))).toEqual(['Fates agree'])
   })
 })
 

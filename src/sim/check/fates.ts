@@ -118,11 +118,12 @@ function stayAt(history: GroupHistory, fate: FateRecord): Stay | undefined {
  *
  * The *way* of a session from a view on is its list of network views and the origins in which it came to them; ways form
  * a tree. An answer was settled by the point of the way at which it was given; or, if its asker had already had the
- * transitional signal, by the next point, for the change of configuration may have settled it.
+ * transitional signal, by the next point, for the change of configuration may have settled it. Who left meanwhile may
+ * not have come along at all, see `leftUnknowing`.
  */
 function checkAgreement(history: GroupHistory, report: Report): void {
   const ways = new Ways()
-  const settled = new Map<number, FateRecord>()
+  const settled = new Map<number, FateRecord[]>()
   const rest: { fate: FateRecord; way: readonly number[]; at: number }[] = []
   for (const fate of history.fates) {
     const stay = stayAt(history, fate)
@@ -134,17 +135,45 @@ function checkAgreement(history: GroupHistory, report: Report): void {
     const point = way[at]
     if (point === undefined) continue
     const key = fate.message.index * MAX_POINTS + point
-    const first = settled.get(key)
-    if (first) compare(history, report, first, fate)
-    else settled.set(key, fate)
+    const others = settled.get(key)
+    // One stands for all, but for those that it cannot be compared with.
+    if (!others) settled.set(key, [fate])
+    else if (!compareAll(history, report, others, fate)) others.push(fate)
     if (at + 1 < way.length) rest.push({ fate, way, at })
   }
   for (const { fate, way, at } of rest) {
     for (let beyond = at + 1; beyond < way.length; beyond++) {
-      const other = settled.get(fate.message.index * MAX_POINTS + way[beyond]!)
-      if (other) compare(history, report, other, fate)
+      const others = settled.get(fate.message.index * MAX_POINTS + way[beyond]!)
+      if (others) compareAll(history, report, others, fate)
     }
   }
+}
+
+/** @returns true if the answer could be compared with each of the others. */
+function compareAll(
+  history: GroupHistory,
+  report: Report,
+  others: readonly FateRecord[],
+  fate: FateRecord,
+): boolean {
+  let all = true
+  for (const other of others) {
+    if (leftUnknowing(other, fate) || leftUnknowing(fate, other)) all = false
+    else compare(history, report, other, fate)
+  }
+  return all
+}
+
+/**
+ * True if the one had been shown that the other's asker left the group, which the asker itself never saw before a
+ * transitional signal: its daemon may have been lost before the leave was delivered there. The group goes on in the same
+ * view for those who came along, so nothing in their traces tells that they have parted.
+ */
+function leftUnknowing(one: FateRecord, other: FateRecord): boolean {
+  if (one.stay === null || other.stay === null || one.stay.view.memberSet.has(other.session)) return false
+  let last = other.stay
+  while (last.next) last = last.next
+  return last.ending !== 'left' || last.signalled
 }
 
 /** Bounds the number of points, so that a message and a point make one number. */
