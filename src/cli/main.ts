@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=64 --min-semi-space-size=16
+#!/usr/bin/env -S node --max-semi-space-size=64 --min-semi-space-size=16 --heap-growing-percent=400
 /** The `anasazi` command. */
 
 import { run } from './program.ts'

@@ -1,13 +1,16 @@
 /** What an iterator hands over at a time, and the iterator over it. */
 
-import type { QueuedItem, SessionEvent } from './events.ts'
-import { RunCursor } from './run.ts'
+import type { MessageEvent, QueuedItem, SessionEvent } from './events.ts'
+import { type MessageRun, RunCursor } from './run.ts'
+
+/** What a batch consists of: messages that were sent together, and every other event. */
+export type BatchPart = MessageRun | Exclude<SessionEvent, MessageEvent>
 
 /** Events in their order, taken apart while they are iterated. May be iterated more than once. */
 export class EventBatch implements Iterable<SessionEvent> {
-  private readonly items: readonly (QueuedItem | SessionEvent)[]
+  private readonly items: readonly QueuedItem[]
 
-  constructor(items: readonly (QueuedItem | SessionEvent)[]) {
+  constructor(items: readonly QueuedItem[]) {
     this.items = items
   }
 
@@ -21,6 +24,11 @@ export class EventBatch implements Iterable<SessionEvent> {
     return sum
   }
 
+  /** The same, with messages that were sent together in one piece: for those who want no object for each message. */
+  get parts(): readonly BatchPart[] {
+    return this.items.filter(item => item.type !== 'left')
+  }
+
   [Symbol.iterator](): EventCursor {
     return new EventCursor(this.items)
   }
@@ -28,7 +36,7 @@ export class EventBatch implements Iterable<SessionEvent> {
 
 /** Iterates the events of items. The result object is used again for every event, as `for … of` allows. */
 export class EventCursor implements IterableIterator<SessionEvent> {
-  private readonly items: readonly (QueuedItem | SessionEvent)[]
+  private readonly items: readonly QueuedItem[]
   private itemIndex = 0
   private run: RunCursor | null = null
   private readonly result: { done: boolean; value: SessionEvent } = {
@@ -36,12 +44,19 @@ export class EventCursor implements IterableIterator<SessionEvent> {
     value: undefined as unknown as SessionEvent,
   }
 
-  constructor(items: readonly (QueuedItem | SessionEvent)[]) {
+  constructor(items: readonly QueuedItem[]) {
     this.items = items
   }
 
   [Symbol.iterator](): EventCursor {
     return this
+  }
+
+  /** What has not been iterated yet. */
+  rest(): QueuedItem[] {
+    const items = this.items.slice(this.itemIndex)
+    const run = this.run?.rest() ?? null
+    return run === null ? items : [run, ...items]
   }
 
   next(): IteratorResult<SessionEvent, undefined> {

@@ -169,7 +169,7 @@ export class MessageEvent {
 
   /** Its place in the order of the cell: the same at every receiver, and what `fate()` takes. */
   get position(): Position {
-    return positionOf(this.run.place, this.index)
+    return positionOf(this.run.place, this.run.firstIndex + this.index)
   }
 
   /** The parts of `position`, to compare places without strings. */

@@ -16,7 +16,8 @@ export type {
   SharedHandle,
   ShareOptions,
 } from './api.ts'
-export type { EventBatch } from './batch.ts'
+export type { BatchPart, EventBatch } from './batch.ts'
+export type { LookAtMessage, MessageRun } from './run.ts'
 export { connect } from './connect.ts'
 export { attach, shareCounters } from './share.ts'
 export type {

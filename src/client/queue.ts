@@ -227,11 +227,8 @@ class BatchIterator implements AsyncIterableIterator<EventBatch> {
 
   async next(): Promise<IteratorResult<EventBatch, undefined>> {
     if (this.done) return { done: true, value: undefined }
-    const rest = this.queue.takeCursor()
-    if (rest !== null) {
-      const events = [...rest]
-      if (events.length > 0) return { done: false, value: new EventBatch(events) }
-    }
+    const rest = this.queue.takeCursor()?.rest() ?? []
+    if (rest.length > 0) return { done: false, value: new EventBatch(rest) }
     const items = await this.queue.takeNext()
     if (items === null) {
       await this.return()

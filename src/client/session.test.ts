@@ -9,6 +9,7 @@ import { createChannelPair } from './channel-memory.ts'
 import type { MessageEvent, SessionEvent } from './events.ts'
 import type { FakeSession } from './fake-daemon.fixture.ts'
 import { FakeDaemon } from './fake-daemon.fixture.ts'
+import { EventCursor } from './batch.ts'
 import { RunCursor, MessageRun } from './run.ts'
 import { ClientSession } from './session.ts'
 
@@ -367,19 +368,7 @@ describe('packing', () => {
           const count = Math.max(1, list.length + off)
           const place = { epoch: 1, ts: 1, rank: 0, index: 0 }
           const run = new MessageRun(
-            {
-              kind: 'messages',
-              groupId: 1,
-              sender: 1,
-              place,
-              firstSequence: 1,
-              count,
-              service: 'agreed',
-              selfDiscard: false,
-              trace: false,
-              body,
-              bytes: bytes.length,
-            },
+            { place, firstSequence: 1, count, service: 'agreed', body, bytes: bytes.length },
             'main',
             'g',
             'v',
@@ -394,12 +383,33 @@ describe('packing', () => {
             list.slice(0, count).map(data => [...data]),
           )
           expect(events.length - messages.length).toBe(count === list.length ? 0 : 1)
+
+          const looked: unknown[] = []
+          const warning = run.forEach((chunk, start, length, sequence) => {
+            looked.push([sequence, ...chunk.subarray(start, start + length)])
+          })
+          expect(looked).toEqual(messages.map(({ sequence, data }) => [sequence, ...data]))
+          expect(warning).toEqual(events.find(event => event.type === 'warning') ?? null)
+
+          // Left at any message, the rest is as it would have been.
+          for (let taken = 0; taken <= events.length; taken++) {
+            const left = new EventCursor([run])
+            for (let i = 0; i < taken; i++) left.take()
+            const rest = [...new EventCursor(left.rest())]
+            expect(rest.map(tell)).toEqual(events.slice(taken).map(tell))
+          }
         },
       ),
       { numRuns: 500 },
     )
   })
 })
+
+function tell(event: SessionEvent): unknown {
+  if (event.type !== 'message') return event
+  const { id, position, sequence, data } = event
+  return { id, position, sequence, data: [...data] }
+}
 
 describe('several cells', () => {
   test('a group leads to its cell; sequences and watermarks span cells; one message stays in one', async () => {

@@ -1,20 +1,23 @@
 import { describe, expect, it } from 'vitest'
-import type { MessageEvent } from '../../client/index.ts'
 import { judge } from './crew.ts'
 import { hashOf, Ledger } from './ledger.ts'
 import { Payload, role, sentAt } from './payload.ts'
 import type { Finished } from './task.ts'
 
-function message(sender: string, sequence: number, group: string = 'g'): [MessageEvent, Uint8Array] {
+/** The message stands in the middle of what was read. */
+function take(ledger: Ledger, sender: string, sequence: number, group: string = 'g'): void {
   const payload = new Payload(64)
   payload.stamp(role.load, sequence, 0)
-  return [{ sender, group } as MessageEvent, payload.bytes]
+  const chunk = new Uint8Array(100).fill(255)
+  chunk.set(payload.bytes, 7)
+  ledger.turn(sender, group)
+  ledger.take(chunk, 7, 64)
 }
 
 function ledgerOf(...order: readonly (readonly [sender: string, sequence: number])[]): Ledger {
   const ledger = new Ledger('a')
   ledger.view('g', 'v1')
-  for (const [sender, sequence] of order) ledger.take(...message(sender, sequence))
+  for (const [sender, sequence] of order) take(ledger, sender, sequence)
   return ledger
 }
 
@@ -22,9 +25,10 @@ describe('the first bytes', () => {
   it('hold number and time', () => {
     const payload = new Payload(64)
     payload.stamp(role.probe, 0xfffffffe, 123_456_789.5)
-    expect(sentAt(payload.bytes)).toBe(123_456_789.5)
+    expect(sentAt(payload.bytes, 0)).toBe(123_456_789.5)
     const ledger = new Ledger('a')
-    const origin = ledger.take({ sender: 'a', group: 'g' } as MessageEvent, payload.bytes)
+    const origin = ledger.turn('a', 'g')
+    ledger.take(payload.bytes, 0, payload.bytes.length)
     expect(origin).toMatchObject({ next: 0xffffffff, own: true })
   })
 })
@@ -49,10 +53,10 @@ describe('the ledger', () => {
     const ledger = new Ledger('a')
     ledger.view('g', 'v1')
     ledger.view('h', 'w1')
-    ledger.take(...message('a', 0, 'g'))
-    ledger.take(...message('a', 1, 'h'))
+    take(ledger, 'a', 0, 'g')
+    take(ledger, 'a', 1, 'h')
     ledger.view('g', 'v2')
-    ledger.take(...message('a', 2, 'g'))
+    take(ledger, 'a', 2, 'g')
     expect(ledger.views().map(({ group, view, messages }) => [group, view, messages])).toEqual([
       ['g', 'v1', 1],
       ['g', 'v2', 1],

@@ -1,7 +1,5 @@
 /** What a receiver keeps of every message: is anything missing, and in which order did they come. */
 
-import type { MessageEvent } from '../../client/index.ts'
-
 /** All that came of one sender. */
 export interface Origin {
   readonly hash: number
@@ -54,26 +52,34 @@ export class Ledger {
     order.current = { view, messages: 0, hash: 0 }
   }
 
-  /** @returns whose message it is. */
-  take(event: MessageEvent, data: Uint8Array): Origin {
-    const { sender } = event
-    const group = event.group ?? ''
+  /** What follows is of this sender, in this group. @returns the sender's. */
+  turn(sender: string, group: string | null): Origin {
     if (sender !== this.sender) this.turnTo(sender)
-    if (group !== this.group) {
-      this.order = this.orderOf(group)
-      this.group = group
+    const name = group ?? ''
+    if (name !== this.group) {
+      this.order = this.orderOf(name)
+      this.group = name
     }
+    return this.origin
+  }
+
+  /** A message of that sender: `length` bytes of `chunk` from `start` on. */
+  take(chunk: Uint8Array, start: number, length: number): void {
     const { origin } = this
     const { current } = this.order
-    const sequence = (data[4]! | (data[5]! << 8) | (data[6]! << 16) | (data[7]! << 24)) >>> 0
+    const sequence =
+      (chunk[start + 4]! |
+        (chunk[start + 5]! << 8) |
+        (chunk[start + 6]! << 16) |
+        (chunk[start + 7]! << 24)) >>>
+      0
     if (sequence !== origin.next) this.gaps++
     origin.next = sequence + 1
     origin.messages++
     current.hash = roll(current.hash, origin.hash, sequence)
     current.messages++
     this.messages++
-    this.bytes += data.length
-    return origin
+    this.bytes += length
   }
 
   /** Every view in which something was received, in the order of groups and views. */

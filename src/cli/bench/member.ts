@@ -1,8 +1,8 @@
 /** A client of the benchmark: an application of the public interface, in a process of its own. */
 
-import { connect, type Group, type Session, type SessionEvent } from '../../client/index.ts'
+import { connect, type Group, type MessageRun, type Session, type SessionEvent } from '../../client/index.ts'
 import { Histogram } from './histogram.ts'
-import { Ledger } from './ledger.ts'
+import { Ledger, type Origin } from './ledger.ts'
 import { nowMicros, role, sentAt } from './payload.ts'
 import { Talker } from './talker.ts'
 import type { Answer, MemberTask } from './task.ts'
@@ -77,20 +77,23 @@ export class BenchMember {
       return
     }
     for await (const batch of this.session.batches()) {
-      for (const event of batch) this.look(event)
+      for (const part of batch.parts) {
+        if (part.type === 'run') this.lookAtRun(part)
+        else this.look(part)
+      }
     }
+  }
+
+  private lookAtRun(run: MessageRun): void {
+    const origin = this.ledger.turn(run.sender, run.group)
+    const warning = run.forEach((chunk, start, length) => this.take(origin, chunk, start, length))
+    if (warning !== null) this.say({ type: 'failed', why: warning.message })
   }
 
   private look(event: SessionEvent): void {
     if (event.type === 'message') {
       const { data } = event
-      const origin = this.ledger.take(event, data)
-      const kind = data[0]
-      if (this.sampling && kind === role.probe) this.time(data, origin.own)
-      else if (kind === role.farewell) {
-        this.ledger.farewells++
-        this.finish()
-      }
+      this.take(this.ledger.turn(event.sender, event.group), data, 0, data.length)
     } else if (event.type === 'view') {
       this.ledger.view(event.group, event.view)
       const at = nowMicros()
@@ -100,14 +103,23 @@ export class BenchMember {
     }
   }
 
+  private take(origin: Origin, chunk: Uint8Array, start: number, length: number): void {
+    this.ledger.take(chunk, start, length)
+    const kind = chunk[start]
+    if (kind === role.load) return
+    if (kind === role.farewell) {
+      this.ledger.farewells++
+      this.finish()
+    } else if (this.sampling) this.time(sentAt(chunk, start), origin.own)
+  }
+
   private complete(group: string): void {
     this.whole.add(group)
     this.ready = this.whole.size === this.task.groups
     if (this.ready) this.say({ type: 'ready' })
   }
 
-  private time(data: Uint8Array, own: boolean): void {
-    const sent = sentAt(data)
+  private time(sent: number, own: boolean): void {
     const { timed } = this
     const took = nowMicros() - sent
     if (sent >= this.markedFrom) {

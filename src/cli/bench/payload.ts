@@ -32,9 +32,9 @@ export class Payload {
   }
 }
 
-/** When the message was sent; µs. */
-export function sentAt(data: Uint8Array): number {
-  return new DataView(data.buffer, data.byteOffset, data.byteLength).getFloat64(8, true)
+/** When the message that begins at `start` was sent; µs. */
+export function sentAt(chunk: Uint8Array, start: number): number {
+  return new DataView(chunk.buffer, chunk.byteOffset + start).getFloat64(8, true)
 }
 
 /** The clock that all processes of a machine have in common; µs. */
