@@ -276,6 +276,9 @@ function participateTurn(state: CellState, phase: Recovering, now: number): void
     becomeGather(state, `lost the coordinator ${coordinator}`, now)
   } else if (last != null && (last.ballot > epoch || (last.ballot === epoch && last.phase === 'gather'))) {
     becomeGather(state, `${coordinator} gave the attempt up`, now)
+  } else if (now >= phase.deadline && phase.recovered && last?.ballot === epoch && last.phase === 'recover') {
+    // We did our part, and what others still fetch is seen by the coordinator only: it ends what makes no progress.
+    phase.deadline = now + state.timeouts.recoverMs * 2
   } else if (now >= phase.deadline) {
     state.peers.lose(coordinator, 'unresponsive', now)
     becomeGather(state, `no progress with ${coordinator}`, now)

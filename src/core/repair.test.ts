@@ -83,6 +83,22 @@ describe('a gap', () => {
     expect(repair.stalledFor(1, 5010)).toBe(10)
   })
 
+  it('among others is asked for with them', () => {
+    const { ordering, repair } = made()
+    for (let seq = 2; seq <= 60; seq += 2) ordering.accept(frame(1, seq))
+    requests(repair, ordering, 0)
+    const asked = requests(repair, ordering, acknowledgeMs)
+    expect(asked.slice(0, 3).map(request => request.frame)).toEqual([
+      nak(1, 1, 1),
+      nak(1, 3, 3),
+      nak(1, 5, 5),
+    ])
+    expect(asked).toHaveLength(16)
+    for (const request of asked) ordering.accept(frame(1, request.frame.from))
+    requests(repair, ordering, acknowledgeMs)
+    expect(requests(repair, ordering, acknowledgeMs * 2)).toHaveLength(14)
+  })
+
   it('of a stream is asked of whom a Plan names, as far as the Plan wants it', () => {
     const { ordering, repair } = made()
     ordering.accept(frame(1, 1))
@@ -122,12 +138,24 @@ describe('retransmissions', () => {
     expect(turns).toEqual([10, 10, 5])
   })
 
-  it('owe a member one request a stream, and a bounded run', () => {
+  it('owe a member once what it asks for twice, and a bounded run', () => {
     const { ordering, repair } = made()
     for (let seq = 1; seq <= 300; seq++) ordering.accept(frame(1, seq, 1))
-    for (let i = 0; i < 100; i++) repair.owe('c', nak(1, 2, 2 ** 53 - 1))
+    for (let i = 0; i < 100; i++) repair.owe('c', nak(1, 2 + (i % 2), 2 ** 53 - 1))
     const sent = repair.retransmissions(ordering)
     expect(sent).toHaveLength(256)
+    expect(repair.owing).toBe(false)
+  })
+
+  it('owe each member that asks a bounded number of runs of a stream', () => {
+    const { ordering, repair } = made()
+    for (let seq = 1; seq <= 300; seq++) ordering.accept(frame(1, seq, 1))
+    repair.owe('b', nak(1, 1, 1))
+    for (let seq = 1; seq <= 199; seq += 2) repair.owe('c', nak(1, seq, seq))
+    const sent = repair.retransmissions(ordering).map(({ to, frame: { seq } }) => [to, seq])
+    expect(sent).toHaveLength(17)
+    expect(sent[0]).toEqual(['b', 1])
+    expect(sent.slice(1).map(([, seq]) => seq)).toEqual(Array.from({ length: 16 }, (_, i) => 169 + 2 * i))
     expect(repair.owing).toBe(false)
   })
 

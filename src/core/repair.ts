@@ -3,8 +3,11 @@
 import type { CellLimits, CellTimeouts } from './api.ts'
 import type { DataFrame, NakFrame } from './frames.ts'
 import type { Ordering } from './ordering.ts'
-import { bytesOf, type Stream } from './stream.ts'
+import { bytesOf, maxFramesMissing, type Stream } from './stream.ts'
 import type { MemberId } from './types.ts'
+
+/** Runs of frames of a stream that one member asks for at a time. With one at a time a stream with many holes took as many rounds. */
+const maxRuns = 16
 
 interface Gap {
   contiguous: number
@@ -20,15 +23,18 @@ export interface Request {
   readonly frame: NakFrame
 }
 
+/** Frames that somebody asked for, from `seq` to `last`. */
+interface Debt {
+  readonly to: MemberId
+  readonly rank: number
+  seq: number
+  readonly last: number
+}
+
 export class Repair {
   private gaps: (Gap | null)[] = []
   /** Retransmissions owed, oldest first. */
-  private readonly owed: {
-    readonly to: MemberId
-    readonly rank: number
-    seq: number
-    readonly last: number
-  }[] = []
+  private owed: Debt[] = []
 
   private readonly limits: CellLimits
   private readonly timeouts: CellTimeouts
@@ -54,8 +60,7 @@ export class Repair {
       const stream = ordering.streams[rank] as Stream
       const wanted = upTo(rank, stream)
       if (wanted > stream.highest) stream.highest = wanted
-      const missing = wanted > stream.contiguous ? stream.gap() : null
-      if (missing === null) {
+      if (wanted <= stream.contiguous) {
         this.gaps[rank] = null
         continue
       }
@@ -64,23 +69,24 @@ export class Repair {
       if (now < gap.nextNakAt || to === null) continue
       gap.naks++
       gap.nextNakAt = now + Math.min(this.timeouts.heartbeatMs * 2, this.firstNakMs(stream) * 2 ** gap.naks)
-      const frame: NakFrame = {
-        kind: 'nak',
-        configuration: ordering.configuration.id,
-        rank,
-        from: missing.from,
-        to: Math.min(missing.to, wanted),
+      const configuration = ordering.configuration.id
+      for (const run of stream.gaps(wanted, maxRuns)) {
+        out.push({ to, frame: { kind: 'nak', configuration, rank, from: run.from, to: run.to } })
       }
-      out.push({ to, frame })
     }
     return out
   }
 
   /** Somebody asked. Only what the stream can have is owed, and no more than a few requests of one member at a time. */
   owe(to: MemberId, frame: NakFrame): void {
-    const again = this.owed.findIndex(debt => debt.to === to && debt.rank === frame.rank)
-    if (again >= 0) this.owed.splice(again, 1)
-    this.owed.push({ to, rank: frame.rank, seq: frame.from, last: Math.min(frame.to, frame.from + 255) })
+    const { rank, from } = frame
+    const last = Math.min(frame.to, from + maxFramesMissing - 1)
+    const before = this.owed.filter(debt => debt.to === to && debt.rank === rank)
+    // Asked for again it is owed once; and who asks for more and more has given up the oldest.
+    const over = before.filter(debt => debt.seq <= last && debt.last >= from)
+    if (over.length === 0 && before.length >= maxRuns) over.push(before[0] as Debt)
+    if (over.length > 0) this.owed = this.owed.filter(debt => !over.includes(debt))
+    this.owed.push({ to, rank, seq: from, last })
   }
 
   /** Frames to send again now, within a budget of a quarter of a window a turn. */

@@ -23,10 +23,10 @@ describe('a stream', () => {
     expect(stream.accept(frame(3))).toBe(true)
     expect([stream.contiguous, stream.highest, stream.counted.clock]).toEqual([1, 3, 10])
     expect(stream.newest).toEqual({ clock: 30, seq: 3 })
-    expect(stream.gap()).toEqual({ from: 2, to: 2 })
+    expect(stream.gaps(3, 9)).toEqual([{ from: 2, to: 2 }])
     expect(stream.overtaken).toBe(true)
     expect(stream.accept(frame(2))).toBe(true)
-    expect([stream.contiguous, stream.counted.clock, stream.gap()]).toEqual([3, 30, null])
+    expect([stream.contiguous, stream.counted.clock, stream.gaps(3, 9)]).toEqual([3, 30, []])
     expect(stream.overtaken).toBe(false)
   })
 
@@ -46,7 +46,7 @@ describe('a stream', () => {
     const stream = new Stream()
     stream.learn(facts(500, 2))
     expect(stream.counted.clock).toBe(0)
-    expect(stream.gap()).toEqual({ from: 1, to: 2 })
+    expect(stream.gaps(2, 9)).toEqual([{ from: 1, to: 2 }])
     expect(stream.overtaken).toBe(false)
     stream.accept(frame(1))
     expect(stream.counted.clock).toBe(10)
@@ -155,7 +155,35 @@ describe('a stream', () => {
   it('asks for a bounded run, however far a stream says that it goes', () => {
     const stream = new Stream()
     stream.learn(facts(1, 2 ** 53 - 1))
-    expect(stream.gap()).toEqual({ from: 1, to: 256 })
+    expect(stream.gaps(stream.highest, 9)).toEqual([{ from: 1, to: 256 }])
+  })
+
+  it('lacks runs of frames: the first one, and those that were overtaken', () => {
+    const stream = new Stream()
+    for (const seq of [3, 4, 7, 9]) stream.accept(frame(seq))
+    stream.learn(facts(120, 12))
+    const runs = [
+      { from: 1, to: 2 },
+      { from: 5, to: 6 },
+      { from: 8, to: 8 },
+    ]
+    // 10, 11 and 12 may be on their way.
+    expect(stream.gaps(12, 9)).toEqual(runs)
+    expect(stream.gaps(12, 2)).toEqual(runs.slice(0, 2))
+    expect(stream.gaps(6, 9)).toEqual(runs.slice(0, 2))
+    expect(stream.gaps(5, 9)).toEqual([
+      { from: 1, to: 2 },
+      { from: 5, to: 5 },
+    ])
+    for (const seq of [1, 2, 5, 6, 8]) stream.accept(frame(seq))
+    expect(stream.gaps(12, 9)).toEqual([{ from: 10, to: 12 }])
+  })
+
+  it('asks for a bounded number of frames, in however many runs', () => {
+    const stream = new Stream()
+    for (let seq = 100; seq <= 1000; seq += 100) stream.accept(frame(seq))
+    const runs = stream.gaps(1000, 9)
+    expect(runs.map(({ from, to }) => to - from + 1)).toEqual([99, 99, 58])
   })
 
   it('uses a consumed fact once what it covers was delivered, and the first that waits is not displaced', () => {

@@ -9,10 +9,19 @@ export const maxFramesAhead = 65_536
 /** What a fragment counts for beyond its bytes. */
 const fragmentCost = 64
 
+/** Frames of a stream that are asked for at a time. */
+export const maxFramesMissing = 256
+
 /** Pairs kept that lie beyond the contiguous prefix. */
 const maxPairsWaiting = 16
 
 const nothing: ClockPair = { clock: 0, seq: 0 }
+
+/** Frames by their seq, both ends included. */
+export interface Run {
+  readonly from: number
+  to: number
+}
 
 export class Stream {
   /** Every frame 1…contiguous is held, or was until it became stable. */
@@ -153,18 +162,39 @@ export class Stream {
     return count
   }
 
-  /** First and last seq of the first run of missing frames; null if nothing is known to be missing. */
-  gap(): { from: number; to: number } | null {
-    if (this.highest <= this.contiguous) return null
-    const from = this.contiguous + 1
-    let to = from
-    while (to < this.highest && to - from < 255 && this.frame(to + 1) === undefined) to++
-    return { from, to }
+  /**
+   * Runs of missing frames up to seq `upTo`, the first ones first, up to `mostRuns` of them and `maxFramesMissing` frames. After
+   * the first run only what was overtaken: what is merely known to exist may be on its way.
+   */
+  gaps(upTo: number, mostRuns: number): Run[] {
+    const runs: Run[] = []
+    const end = Math.min(upTo, this.highest)
+    let run: Run | null = null
+    let frames = 0
+    for (let seq = this.contiguous + 1; seq <= end && frames < maxFramesMissing; seq++) {
+      if (this.frame(seq) !== undefined) {
+        run = null
+        continue
+      }
+      if (run === null) {
+        if (runs.length > 0 && (runs.length >= mostRuns || seq > this.highestHeld)) break
+        run = { from: seq, to: seq }
+        runs.push(run)
+      }
+      run.to = seq
+      frames++
+    }
+    return runs
   }
 
   /** True if a frame beyond the gap is held: on a FIFO path, proof of a loss. */
   get overtaken(): boolean {
-    return this.frames.length - this.head > this.contiguous - this.released
+    return this.highestHeld > this.contiguous
+  }
+
+  /** Highest seq that has arrived. */
+  private get highestHeld(): number {
+    return this.released + this.frames.length - this.head
   }
 
   private advance(): void {

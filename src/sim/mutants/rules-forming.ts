@@ -263,6 +263,20 @@ export const formingRules: readonly Mutant[] = [
     scenarios: ['no-state-arrives'],
   },
   {
+    name: 'recovered-waits',
+    chapter: 'forming',
+    rule: 'Who has recovered waits for as long as the coordinator goes on: that one sees what others fetch.',
+    mutation: 'it goes by what it sees itself',
+    patches: [
+      patch(
+        'core/recover.js',
+        "if (now >= phase.deadline && phase.recovered && last?.ballot === epoch && last.phase === 'recover')",
+        'if (false)',
+      ),
+    ],
+    scenarios: ['slow-supplier'],
+  },
+  {
     name: 'failed-attempt-removes',
     chapter: 'forming',
     rule: 'Each failed attempt removes a member or an edge.',

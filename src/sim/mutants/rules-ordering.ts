@@ -361,6 +361,14 @@ export const orderingRules: readonly Mutant[] = [
     implied: 'asking too early costs frames, and delivers nothing else',
   },
   {
+    name: 'many-holes',
+    chapter: 'ordering',
+    rule: 'Several gaps of a stream are asked for together.',
+    mutation: 'one after the other',
+    patches: [patch('core/repair.js', 'const maxRuns = 16;', 'const maxRuns = 1;')],
+    scenarios: ['many-holes'],
+  },
+  {
     name: 'repair-budget',
     chapter: 'ordering',
     rule: 'Retransmissions are limited to a quarter of a window a turn.',
