@@ -406,9 +406,9 @@ static void run_member(void)
 			begin_window(now);
 		if (now >= measured_at)
 			end_window(now);
-		/* A few at a time, so that what comes is taken, too. */
+		/* A window at most, so that what comes is taken, too. */
 		open_for_more = false;
-		for (int i = 0; i < 32; i++) {
+		for (int i = 0; i < 300; i++) {
 			open_for_more = talk(now_micros());
 			if (!open_for_more)
 				break;

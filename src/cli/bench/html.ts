@@ -3,7 +3,7 @@
 import { merged } from './histogram.ts'
 import { type MeasureName, measures, valueText } from './measures.ts'
 import { type Bar, barsSvg, escaped, tailSvg } from './plot.ts'
-import { type Conditions, noiseText, tableOf, usedMeasures } from './report.ts'
+import { type Conditions, failuresOf, noiseText, tableOf, usedMeasures } from './report.ts'
 import { type Kind, kinds } from './row.ts'
 import type { RowResult } from './run.ts'
 import { spreadsOf } from './summary.ts'
@@ -63,11 +63,13 @@ function rowHtml(result: RowResult): string {
     const tds = cells.map(cell => `<td>${escaped(cell)}</td>`)
     return `<tr><th>${escaped(label)} <small>${escaped(unit)}</small></th>${tds.join('')}</tr>`
   })
+  const failures = failuresOf(result).map(failure => `<p class="failed">failed: ${escaped(failure)}</p>`)
   return `<article>
 <h3>${escaped(result.title)}</h3>
 ${barsOf(result)}
 ${tailOf(result)}
 <div class="wide"><table><thead><tr><th></th>${heads.join('')}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>
+${failures.join('\n')}
 </article>`
 }
 
@@ -116,6 +118,7 @@ svg text { font-size: 12px; fill: var(--ink); dominant-baseline: middle }
 svg .label { text-anchor: end } svg .tick { text-anchor: middle; fill: var(--dim) }
 svg .grid { stroke: var(--line); fill: none } svg .spread { stroke: var(--ink); fill: none; stroke-width: 1.2 }
 svg .curve { fill: none; stroke-width: 2; stroke-linejoin: round }
+.failed { color: var(--c4); margin: 8px 0 0 }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
 th, td { text-align: right; padding: 4px 10px; border-top: 1px solid var(--line); white-space: nowrap }
 thead th { border: 0; vertical-align: bottom; font-weight: 600 } tbody th { text-align: left; font-weight: 600 }

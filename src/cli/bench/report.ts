@@ -57,7 +57,15 @@ export function tableOf(result: RowResult): Table {
 export function rowText(result: RowResult, paint: Paint): string {
   const { head, lines } = tableOf(result)
   const rows = lines.map(({ name, cells }) => [`  ${measures[name].label}`, measures[name].unit, ...cells])
-  return `${paint('bold', result.title)}\n${columns([['', '', ...head], ...rows], paint)}\n`
+  const failures = failuresOf(result).map(failure => `  ${paint('red', 'failed')} ${failure}\n`)
+  return `${paint('bold', result.title)}\n${columns([['', '', ...head], ...rows], paint)}\n${failures.join('')}`
+}
+
+/** What went wrong in which turn. */
+export function failuresOf({ variants }: RowResult): string[] {
+  return variants.flatMap(({ name, runs }) =>
+    runs.flatMap(({ failed }, i) => (failed === null ? [] : [`${name}, round ${i + 1}: ${failed}`])),
+  )
 }
 
 /** Measures that any variant of the row has, in the order of the table. */

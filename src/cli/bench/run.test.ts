@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { describeIf } from '../../../test/requires.ts'
 import { missingForCorosync } from './corosync-site.ts'
-import { type Conditions, resultsJson } from './report.ts'
+import { type Conditions, failuresOf, resultsJson } from './report.ts'
 import type { Choices, Kind } from './row.ts'
 import { type RowResult, runBench } from './run.ts'
 
@@ -28,12 +28,14 @@ async function play(
       ...more,
     },
     pairs: 1,
-    timing: { warmSeconds: 0.1, seconds: 0.4 },
+    seconds: 0.4,
+    warmSeconds: 0.03,
     namespaces,
     progress: () => {},
     onRow: ({ title }) => void told.push(title),
   })
   expect(told).toEqual(rows.map(({ title }) => title))
+  expect(rows.flatMap(failuresOf)).toEqual([])
   return rows
 }
 

@@ -7,7 +7,7 @@ import { CorosyncClient, missingForCorosync, openCorosync } from './corosync-sit
 import type { Buckets } from './histogram.ts'
 import { runRaw } from './raw-run.ts'
 import { type Choices, type Row, rowsOf, rowTitle, type Variant, variantName, variantsOf } from './row.ts'
-import { type Outcome, scenarios, type Timing } from './scenarios.ts'
+import { type Outcome, scenarios } from './scenarios.ts'
 import type { Site, SiteOptions } from './site.ts'
 import type { Values } from './measures.ts'
 
@@ -15,7 +15,10 @@ export interface BenchOptions {
   readonly choices: Choices
   /** How often every variant has its turn. */
   readonly pairs: number
-  readonly timing: Timing
+  /** That each turn measures. */
+  readonly seconds: number
+  /** Before that, for each daemon of the row: what has run for so short a time is not compiled yet. */
+  readonly warmSeconds: number
   /** Each daemon in a network namespace of its own. */
   readonly namespaces: boolean
   /** Told what goes on, a line at a time. */
@@ -31,6 +34,8 @@ export interface Run {
   readonly times: Buckets
   /** Cores that others used meanwhile; null if unknown. */
   readonly othersCores: number | null
+  /** Why there are no values; null if all went well. */
+  readonly failed: string | null
 }
 
 export interface VariantResult {
@@ -45,7 +50,11 @@ export interface RowResult {
   readonly variants: readonly VariantResult[]
 }
 
-/** @throws BenchError if it cannot be run here, or if a promise was broken on the way. */
+/**
+ * A turn that ends otherwise than it should, by a broken promise for example, has no values but says so; the others go on.
+ *
+ * @throws BenchError if it cannot be run here.
+ */
 export async function runBench(options: BenchOptions): Promise<RowResult[]> {
   const { choices, pairs, progress } = options
   refuseWhatIsMissing(options)
@@ -62,14 +71,9 @@ export async function runBench(options: BenchOptions): Promise<RowResult[]> {
       for (let round = 1; round <= pairs; round++) {
         for (const { name, variant, runs } of variants) {
           progress(`${title}: ${name}, round ${round} of ${pairs}`)
-          const outcome = await runOnce(row, variant, options, client).catch((error: unknown) => {
-            throw told(error, `${title}: ${name}`)
-          })
-          runs.push({
-            values: outcome.values,
-            times: outcome.times?.buckets() ?? [],
-            othersCores: outcome.othersCores,
-          })
+          const run = await runOnce(row, variant, options, client)
+          if (run.failed !== null) progress(`${title}: ${name} failed: ${run.failed}`)
+          runs.push(run)
         }
       }
       const result = { title, row, variants }
@@ -92,10 +96,28 @@ function refuseWhatIsMissing({ choices, namespaces }: BenchOptions): void {
 async function runOnce(
   row: Row,
   variant: Variant,
-  { namespaces, timing }: BenchOptions,
+  options: BenchOptions,
+  client: CorosyncClient | null,
+): Promise<Run> {
+  try {
+    const { values, times, othersCores } = await measure(row, variant, options, client)
+    return { values, times: times?.buckets() ?? [], othersCores, failed: null }
+  } catch (error) {
+    if (!(error instanceof BenchError)) throw error
+    const failed = [error.message, error.advice].filter(Boolean).join(' ')
+    return { values: {}, times: [], othersCores: null, failed }
+  }
+}
+
+async function measure(
+  row: Row,
+  variant: Variant,
+  options: BenchOptions,
   client: CorosyncClient | null,
 ): Promise<Outcome> {
   const { system } = variant
+  const { namespaces, seconds, warmSeconds } = options
+  const timing = { seconds, warmSeconds: warmSeconds * row.members }
   if (system === 'raw' || system === 'direct') return runRaw(system, row, namespaces, timing)
   const site = await open(variant, { members: row.members, namespaces }, client)
   try {
@@ -109,8 +131,4 @@ function open({ system }: Variant, options: SiteOptions, client: CorosyncClient 
   if (system === 'anasazi') return openAnasazi(options)
   if (client === null) throw new BenchError('the client of corosync was not compiled')
   return openCorosync(client, system === 'corosync' ? 'knet' : 'udpu', options)
-}
-
-function told(error: unknown, where: string): unknown {
-  return error instanceof BenchError ? new BenchError(`${where}: ${error.message}`, error.advice) : error
 }

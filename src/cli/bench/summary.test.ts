@@ -25,7 +25,7 @@ const choices: Choices = {
 function run(values: Values, times: readonly number[] = [], othersCores: number = 0): Run {
   const histogram = new Histogram()
   for (const each of times) histogram.add(each)
-  return { values, times: histogram.buckets(), othersCores }
+  return { values, times: histogram.buckets(), othersCores, failed: null }
 }
 
 const conditions: Conditions = {
@@ -136,6 +136,17 @@ describe('the report', () => {
     expect(text).toMatch(/^ +anasazi +anasazi safe +corosync +anasazi \/ corosync/m)
     expect(text).toMatch(/^ {2}messages +\/s +300 \(100–400\) +310 \(90–380\) +20 \(10–30\) +× 10 \(10–20\)/m)
     expect(noiseText([result])).toContain('During 3 of 9 turns')
+  })
+
+  it('says what went wrong in a turn, and counts the others', () => {
+    const failed = { values: {}, times: [], othersCores: null, failed: 'a client was <lost>' }
+    const [ours, ...others] = result.variants
+    if (ours === undefined) throw new Error('nothing to spoil')
+    const spoiled = { ...result, variants: [{ ...ours, runs: [failed, ...ours.runs.slice(1)] }, ...others] }
+    const text = rowText(spoiled, painter(false))
+    expect(text).toContain('  failed anasazi, round 1: a client was <lost>\n')
+    expect(text).toMatch(/messages +\/s +350 \(300–400\) .* × 15 \(10–20\)/)
+    expect(reportHtml([spoiled], conditions)).toContain('a client was &#60;lost&#62;')
   })
 
   it('is JSON with every turn', () => {

@@ -3,7 +3,6 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Conditions } from '../bench/report.ts'
 import { type Choices, type Kind, kinds } from '../bench/row.ts'
 import type { RowResult } from '../bench/run.ts'
-import type { Timing } from '../bench/scenarios.ts'
 import type { Iteration, ServiceName } from '../bench/task.ts'
 import type { CommandContext } from '../context.ts'
 import { examples } from '../context.ts'
@@ -52,7 +51,11 @@ export function addBenchCommand(program: Command, context: CommandContext): void
       countOption,
     )
     .option('--seconds <seconds>', 'that each turn measures (default: 5, with --quick 1)', positive)
-    .option('--warm <seconds>', 'before, unmeasured (default: 2, with --quick 0.5)', positive)
+    .option(
+      '--warm <seconds>',
+      'before, unmeasured, for each daemon of a row (default: 2.5, with --quick 0.2)',
+      positive,
+    )
     .option('--quick', 'one short turn of small rows: to see that it works, not how fast it is')
     .option('--json', 'results as one JSON document')
     .option('--html <file>', 'write a report with plots, complete in one file')
@@ -139,11 +142,13 @@ async function bench(
   const namespaces =
     choices.network === undefined ? choices.peer.length > 0 : choices.network === 'namespaces'
   const pairs = choices.pairs ?? (choices.quick ? 1 : 5)
-  const timing = timingOf(choices)
+  const { quick } = choices
+  const seconds = choices.seconds ?? (quick ? 1 : 5)
   const rows = await runBench({
     choices: rowChoices(names, choices),
     pairs,
-    timing,
+    seconds,
+    warmSeconds: choices.warm ?? (quick ? 0.2 : 2.5),
     namespaces,
     progress: text => terminal.err(`${text}\n`),
     onRow: row => (choices.json === true ? undefined : terminal.out(report.rowText(row, paint))),
@@ -156,18 +161,14 @@ async function bench(
     ...report.machineConditions(),
     network: namespaces ? 'namespaces' : 'loopback',
     pairs,
-    seconds: timing.seconds,
+    seconds,
     ...(choices.peer.length > 0 && { corosync: corosyncVersion() }),
   }
   if (choices.html !== undefined) await writeReport(choices.html, rows, conditions)
   await terminal.out(
     choices.json === true ? report.resultsJson(rows, conditions) : `${report.noiseText(rows)}\n`,
   )
-  finish(EXIT.ok)
-}
-
-function timingOf({ warm, seconds, quick }: BenchChoices): Timing {
-  return { warmSeconds: warm ?? (quick ? 0.5 : 2), seconds: seconds ?? (quick ? 1 : 5) }
+  finish(rows.some(row => report.failuresOf(row).length > 0) ? EXIT.negative : EXIT.ok)
 }
 
 function rowChoices(names: string[], choices: BenchChoices): Choices {
