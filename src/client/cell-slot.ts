@@ -136,6 +136,8 @@ export class CellSlot implements LinkReceiver, QueueOwner {
       link.abort()
       throw new AnasaziError('closed')
     }
+    // What followed the welcome at once may have ended it.
+    if (!link.isOpen) throw link.failure ?? new AnasaziError('connection-lost')
     return this.adopt(link)
   }
 

@@ -60,6 +60,8 @@ export interface FakeOptions {
   readonly version?: number
   /** Refuses the name. */
   readonly refuse?: (name: string) => { code: string; words: string } | null
+  /** Ends the session in the same chunk that welcomes it. */
+  readonly closing?: () => { code: string; words: string } | null
 }
 
 export class FakeDaemon {
@@ -159,7 +161,14 @@ export class FakeDaemon {
       limits: this.limits,
       cells: this.options.cells ?? [{ name: 'main', patterns: ['*'], endpoints: [] }],
     })
-    channel.write([welcome])
+    const closing = this.options.closing?.() ?? null
+    if (closing === null) {
+      channel.write([welcome])
+      return session
+    }
+    channel.write([Buffer.concat([welcome, encodeDaemonFrame({ kind: 'closing', ...closing })])])
+    channel.close()
+    this.disconnect(session)
     return session
   }
 

@@ -178,6 +178,11 @@ export class Link {
     return !this.ended && !this.closing
   }
 
+  /** Why it ended; null while it has not, and after an orderly end. */
+  get failure(): AnasaziError | null {
+    return this.error
+  }
+
   pause(): void {
     this.channel.pause()
   }
@@ -221,7 +226,6 @@ export class Link {
     this.receiver.onChunkEnd()
     if (broken !== null) {
       if (this.greeting === null) return this.onGreeted?.(broken)
-      this.error = broken
       this.channel.abort()
       this.finish(broken)
       return
@@ -362,9 +366,8 @@ export class Link {
 
   private onClosing(code: string, words: string): void {
     const orderly = code === 'closed' && (this.closing || this.shared)
-    this.error = orderly ? null : errorOf(code === 'closed' ? 'connection-lost' : code, words, null)
     this.channel.close()
-    this.finish(this.error)
+    this.finish(orderly ? null : errorOf(code === 'closed' ? 'connection-lost' : code, words, null))
   }
 
   private breach(what: string): void {
@@ -380,12 +383,13 @@ export class Link {
       return
     }
     const particulars = cause === null ? '' : `${cause.message}.`
-    this.finish(this.error ?? new AnasaziError('connection-lost', particulars, { cause: cause ?? undefined }))
+    this.finish(new AnasaziError('connection-lost', particulars, { cause: cause ?? undefined }))
   }
 
   private finish(error: AnasaziError | null): void {
     if (this.ended) return
     this.ended = true
+    this.error = error
     const lost = error ?? new AnasaziError('closed')
     const progress = {
       acceptedThrough: this.outbox.acceptedThrough,

@@ -100,6 +100,23 @@ describe('a session that loses its daemon', () => {
     expect(group.closed).toBe(true)
   })
 
+  test('an end right behind the welcome: it was no session, and who connects again tries again', async () => {
+    let ends = 1
+    const words = { code: 'daemon-leaving', words: 'it goes' }
+    const daemon = new FakeDaemon({ closing: () => (ends-- > 0 ? words : null) })
+    await expect(open(daemon)).rejects.toMatchObject({ code: 'daemon-leaving' })
+
+    const session = await open(daemon, { reconnect: true })
+    const group = await session.join('a')
+    const { id } = session
+    ends = 1
+    daemon.cut(atDaemon(daemon, session))
+    await until(() => session.id !== id)
+    expect(ends).toBe(-1)
+    await group.send('x')
+    await session.close()
+  })
+
   test('reconnect: a new member that says so, in the same groups', async () => {
     const daemon = new FakeDaemon()
     const lines: ClientTraceLine[] = []

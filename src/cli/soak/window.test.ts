@@ -171,6 +171,8 @@ describe('the trace of a client process', () => {
       viewLine(bob, 'a', '3.x/1'),
       { t: '1', p: alice, e: 'closed', group: 'a' },
       { t: '1', p: bob, e: 'closed', why: 'evicted' },
+      // An answer that was read with the end reaches whoever waits for it behind the end.
+      { t: '1', p: bob, e: 'fate', m: `${bob}:1`, position: '3.9.0.0.0', received: [], unknown: [] },
     ]
     const text = `${lines.map(line => JSON.stringify(line)).join('\n')}\n{"t":"2","p":"x`
     expect([...openSessions(text)]).toEqual([alice])

@@ -163,12 +163,14 @@ function readDaemonTrace(file: string): DaemonTrace {
 /** Sessions of a client process that was killed before they ended. */
 export function openSessions(trace: string): Set<string> {
   const open = new Set<string>()
+  const closed = new Set<string>()
   const lines = trace.split('\n')
   lines.pop()
   for (const text of lines) {
     const line = JSON.parse(text) as { readonly e: string; readonly p: string; readonly group?: string }
-    if (line.e === 'closed' && line.group === undefined) open.delete(line.p)
+    // A fate may still be told of a session that is closed.
+    if (line.e === 'closed' && line.group === undefined) closed.add(line.p)
     else open.add(line.p)
   }
-  return open
+  return new Set([...open].filter(p => !closed.has(p)))
 }
