@@ -26,7 +26,7 @@ export class Announcer {
   private blockedOn = 0
   private blockedSince = 0
   private asks = 0
-  /** Frames per ms, measured from heartbeat to heartbeat; and those since the last one. */
+  /** Frames per ms, measured over a heartbeat's interval; and those since the last look. */
   private rate = 0
   private rateAt = 0
   private frames = 0
@@ -64,7 +64,7 @@ export class Announcer {
     ordering.announced = Math.max(ordering.announced, ordering.highestTs + horizon)
   }
 
-  /** Called at each heartbeat: measures how fast frames come. */
+  /** Called about once a heartbeat: measures how fast frames come. */
   measure(now: number): void {
     if (now > this.rateAt) this.rate = this.frames / (now - this.rateAt)
     this.rateAt = now

@@ -150,7 +150,11 @@ export class Cell implements CellApi {
     }
     this.noticeStall(now)
     state.peers.tick(now)
-    if (now >= state.heartbeatAt) findStalled(state, now)
+    if (now >= state.lookAt) {
+      state.lookAt = now + state.timeouts.heartbeatMs
+      state.announcer.measure(now)
+      findStalled(state, now)
+    }
     this.membershipTurn(now)
     trafficTurn(state, now)
     this.leaveTurn(now)

@@ -8,6 +8,7 @@ import type { ConfigurationId, MemberId } from './types.ts'
 export function onHeartbeat(state: CellState, from: MemberId, frame: HeartbeatFrame, now: number): void {
   const { peers } = state
   if (peers.isGone(from)) return
+  beatAlong(state, now)
   const nonce = peers.heartbeat(from, frame, now)
   if (nonce !== null) state.send([from], 'control', { kind: 'challenge', nonce })
   if (peers.get(from)?.answered !== true) return
@@ -74,6 +75,14 @@ export function tellPeerChanges(state: CellState): void {
   }
 }
 
+/**
+ * Whose heartbeat is not far off says it with the others'. So members fall into one beat, led by whoever is earliest, and wake once
+ * for the heartbeats of all and not for each: the idle cost of a daemon hardly grows with their number.
+ */
+function beatAlong(state: CellState, now: number): void {
+  if (now >= state.heartbeatSentAt + state.timeouts.heartbeatMs / 2) state.heartbeatDue = true
+}
+
 /** A frame of somebody's asks for our heartbeat: now, but no faster than we gather, however often it asks. */
 export function tellSoon(state: CellState, now: number): void {
   if (now >= state.heartbeatSentAt + state.timeouts.heartbeatMs / 4) state.heartbeatDue = true
@@ -86,7 +95,6 @@ export function heartbeatTurn(state: CellState, now: number): void {
     state.heartbeatAt = now + timeouts.heartbeatMs
     return
   }
-  if (now >= state.heartbeatAt) state.announcer.measure(now)
   state.heartbeatDue = false
   state.heartbeatSentAt = now
   // Membership is a conversation over a lossy wire: it is worth a few frames more while it lasts.

@@ -106,6 +106,8 @@ export class CellState {
   target: readonly MemberId[]
   targetDigest = 0
   targetVersion = -1
+  /** When to look at rates and at who makes no progress; heartbeats wake us often enough for it. */
+  lookAt: number
   heartbeatAt: number
   heartbeatSentAt: number = Number.NEGATIVE_INFINITY
   /** A heartbeat is owed now, to everyone. */
@@ -138,6 +140,7 @@ export class CellState {
     this.ordering = new Ordering(configuration, options.self, this.limits.maxSegmentBytes)
     this.announcer = new Announcer(this.limits, this.timeouts)
     this.repair = new Repair(this.limits, this.timeouts)
+    this.lookAt = now
     this.heartbeatAt = now
     this.lastTurnAt = now
     this.events.push({ type: 'regular', configuration, together: null })
