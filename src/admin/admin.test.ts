@@ -23,6 +23,7 @@ describe('registry', () => {
     }
     const sizes = limitNames.filter(limit => !(countedLimits as readonly string[]).includes(limit))
     expect(sizes.sort()).toEqual([
+      'aggregateFrom',
       'fatePrivate',
       'fateViews',
       'fateViewsTotal',

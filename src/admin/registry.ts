@@ -167,10 +167,11 @@ const suspicionHelp: { readonly [Reason in LossReason]: string } = {
 }
 
 /**
- * Limits that are sizes: of the parts into which things are cut, of what is remembered. They are reached all the time, so
- * no counter says so.
+ * Limits that are sizes: of the parts into which things are cut, of what is remembered, of a crowd. They are reached all the
+ * time, so no counter says so.
  */
 type Size =
+  | 'aggregateFrom'
   | 'maxFrameBytes'
   | 'maxFrameSegments'
   | 'statePartBytes'
@@ -180,6 +181,7 @@ type Size =
   | 'rememberedDaemons'
 
 const sizes: { readonly [Name in Size]: true } = {
+  aggregateFrom: true,
   maxFrameBytes: true,
   maxFrameSegments: true,
   statePartBytes: true,

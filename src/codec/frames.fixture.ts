@@ -112,7 +112,18 @@ export const FIXED_FRAMES: Readonly<Record<string, Frame>> = {
     facts,
     segments: Object.values(heads).map(head => segment(head, [])),
   },
-  facts: { kind: 'facts', configuration, rank: 2, facts, ask: true },
+  facts: { kind: 'facts', configuration, rank: 2, facts, wants: 'answer', others: [] },
+  factsOfOthers: {
+    kind: 'facts',
+    configuration,
+    rank: 0,
+    facts,
+    wants: 'nothing',
+    others: [
+      { rank: 1, facts },
+      { rank: 2, facts },
+    ],
+  },
   nak: { kind: 'nak', configuration, rank: 2, from: 4, to: 9 },
   heartbeat: {
     kind: 'heartbeat',
@@ -288,7 +299,8 @@ export const anyFrame: fc.Arbitrary<Frame> = fc.oneof(
     configuration: id,
     rank: u16,
     facts: factsOf,
-    ask: fc.boolean(),
+    wants: fc.constantFrom('nothing' as const, 'answer' as const, 'relay' as const),
+    others: fc.array(fc.record({ rank: u16, facts: factsOf }), { maxLength: 4 }),
   }),
   fc
     .record({

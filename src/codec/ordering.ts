@@ -1,12 +1,16 @@
 /** Frames of the ordered streams: data, facts, naks. */
 
-import type { DataFrame, FactsFrame, NakFrame } from '../core/frames.ts'
+import type { DataFrame, FactsFrame, NakFrame, RankedFacts } from '../core/frames.ts'
 import type { Facts, Segment } from '../core/types.ts'
 import { CodecError } from './error.ts'
 import type { ConfigurationIdReader, ConfigurationIdWriter } from './identity.ts'
 import type { Reader } from './reader.ts'
 import { LEAST_SEGMENT_BYTES, type SegmentReader, writeSegment } from './segments.ts'
 import type { Writer } from './writer.ts'
+
+const WANTS: readonly FactsFrame['wants'][] = ['nothing', 'answer', 'relay']
+/** A rank and five counts. */
+const RANKED_FACTS_BYTES = 2 + 5 * 8
 
 const NO_SLICES: readonly Uint8Array[] = Object.freeze([])
 
@@ -84,17 +88,23 @@ export function writeFactsFrame(
   configurations.write(writer, frame.configuration)
   writer.u16(frame.rank, 'rank')
   writeFacts(writer, frame.facts)
-  writer.flag(frame.ask)
+  writer.choice(WANTS, frame.wants, 'wants')
+  writer.u16(frame.others.length, 'number of others')
+  for (const { rank, facts } of frame.others) {
+    writer.u16(rank, 'rank')
+    writeFacts(writer, facts)
+  }
 }
 
 export function readFactsFrame(reader: Reader, configurations: ConfigurationIdReader): FactsFrame {
-  return {
-    kind: 'facts',
-    configuration: configurations.read(reader, 'configuration'),
-    rank: reader.u16('rank'),
-    facts: readFacts(reader),
-    ask: reader.flag('ask'),
-  }
+  const configuration = configurations.read(reader, 'configuration')
+  const rank = reader.u16('rank')
+  const facts = readFacts(reader)
+  const wants = reader.choice(WANTS, 'wants')
+  const others: RankedFacts[] = []
+  const count = reader.count16(RANKED_FACTS_BYTES, 'others')
+  for (let i = 0; i < count; i++) others.push({ rank: reader.u16('rank'), facts: readFacts(reader) })
+  return { kind: 'facts', configuration, rank, facts, wants, others }
 }
 
 export function writeNak(writer: Writer, configurations: ConfigurationIdWriter, frame: NakFrame): void {

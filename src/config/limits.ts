@@ -74,6 +74,13 @@ export const limitTable: { readonly [Name in LimitName]: Quantity } = {
     unit: 'bytes',
     help: 'What may wait for the window before it counts as a limit that was hit. Clients are bounded each by clientIntakeBytes.',
   },
+  aggregateFrom: {
+    default: coreLimits.aggregateFrom,
+    minimum: 2,
+    maximum: 1025,
+    unit: 'members',
+    help: 'Members from which on announcements go through one of them, a hop more and far fewer frames. The same at all members.',
+  },
   maxMembers: {
     default: coreLimits.maxMembers,
     minimum: 1,

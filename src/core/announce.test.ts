@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { Announcer, factsFrame } from './announce.ts'
+import type { Cell } from './cell.ts'
 import { configurationId } from './configuration.ts'
+import type { Frame } from './frames.ts'
+import { Net, segment } from './net.fixture.ts'
 import { Ordering } from './ordering.ts'
 import { defaultLimits, defaultTimeouts } from './state.ts'
 import type { Facts } from './types.ts'
@@ -10,7 +13,7 @@ const { acknowledgeMs, silentAfterMs, suspectAfterMs, heartbeatMs } = defaultTim
 
 function made(members = ['a', 'b', 'c']): { ordering: Ordering; announcer: Announcer } {
   const ordering = new Ordering({ id, members }, 'a')
-  return { ordering, announcer: new Announcer(defaultLimits, defaultTimeouts) }
+  return { ordering, announcer: new Announcer(defaultLimits, defaultTimeouts, 2 ** 52) }
 }
 
 function arrive(ordering: Ordering, rank: number, seq: number, ts: number, safe = false): void {
@@ -23,6 +26,62 @@ function learn(ordering: Ordering, rank: number, more: Partial<Facts>): void {
   const seq = ordering.streams[rank]?.contiguous ?? 0
   ordering.streams[rank]?.learn({ clock: 0, seq, received: 0, credit: 0, consumed: 0, ...more })
 }
+
+function isFacts({ frame }: { frame: Frame }): boolean {
+  return frame.kind === 'facts'
+}
+
+describe('announcements of many members', () => {
+  const names = [...'abcdefghijklmnop']
+
+  /** All talk a little: each sends one message in turn. */
+  function chat(aggregateFrom: number): { net: Net; cells: Cell[]; frames: number } {
+    const { net, cells } = Net.formed(names.join(''), { limits: { aggregateFrom } })
+    net.delayMs = 0.1
+    net.wire.length = 0
+    for (const cell of cells) {
+      cell.submit(segment(`of ${cell.self}`))
+      net.run(silentAfterMs / 2)
+    }
+    net.run(heartbeatMs)
+    const sent = cells.map(cell => `of ${cell.self}`)
+    for (const cell of cells) expect(net.delivered(cell)).toEqual(sent)
+    return { net, cells, frames: net.wire.filter(isFacts).length }
+  }
+
+  it('go through one, which spares most of the frames', () => {
+    const direct = chat(names.length + 1)
+    const { frames, net, cells } = chat(names.length)
+    expect(frames).toBeLessThan(direct.frames / 3)
+    const [aggregator] = cells as [Cell]
+    const ways = net.wire
+      .filter(isFacts)
+      .map(({ from, to }) => from === aggregator.self || to === aggregator.self)
+    expect(new Set(ways)).toEqual(new Set([true]))
+  })
+
+  it('go to everyone when the aggregator stands still, and it delays only what is first', () => {
+    const { net, cells } = chat(2)
+    const [aggregator, ...others] = cells as [Cell, Cell, Cell]
+    // The aggregator is silent for longest: it has promised ahead of all, and nobody waits for a promise of its.
+    net.run(heartbeatMs * 3)
+    for (const cell of others) cell.submit(segment('again'))
+    net.run(heartbeatMs * 3)
+    net.paused.add(aggregator.self)
+    // Two talk in turn: each must hear that the other has seen what it said.
+    const waits = [...'12345678'].map((head, round) => {
+      const before = net.now
+      others[round % 2]?.submit(segment(head))
+      const all = (): boolean => others.every(cell => net.delivered(cell).at(-1) === head)
+      expect(net.until(all, suspectAfterMs / 2)).toBe(true)
+      return net.now - before
+    })
+    // Who waits asks, and then tells everyone itself: there and back is two hops.
+    expect(waits[0]).toBeGreaterThan(acknowledgeMs)
+    expect(waits.at(-1)).toBeCloseTo(2 * net.delayMs)
+    for (const cell of others) expect(cell.configuration.members).toHaveLength(names.length)
+  })
+})
 
 describe('facts alone', () => {
   it('are due at once when a frame lies above our promise, and not again', () => {
@@ -97,12 +156,26 @@ describe('a promise', () => {
     announcer.promise(ordering, 1001 + silentAfterMs)
     expect(ordering.announced).toBe(100 + 1024)
     // Ahead of frames, not of promises: it does not grow by itself.
-    announcer.promise(ordering, 5000)
+    announcer.promise(ordering, 1001 + silentAfterMs)
     expect(ordering.announced).toBe(100 + 1024)
+  })
+
+  it('reaches the further the longer we are silent, within a bound', () => {
+    const { ordering, announcer } = made()
+    ordering.lastSentAt = 0
+    announcer.promise(ordering, 20 * silentAfterMs)
+    expect(ordering.announced).toBe(20 * 1024)
+    announcer.promise(ordering, Number.POSITIVE_INFINITY)
+    expect(ordering.announced).toBe(2 ** 30)
+    const soon = new Announcer(defaultLimits, defaultTimeouts, 2 ** 32)
+    ordering.announced = 0
+    soon.promise(ordering, Number.POSITIVE_INFINITY)
+    expect(ordering.announced).toBe(2 ** 12)
   })
 
   it('reaches over two suspicions of the rate of frames', () => {
     const { ordering, announcer } = made()
+    ordering.lastSentAt = 1099 - silentAfterMs
     announcer.measure(1000)
     for (let i = 0; i < 5000; i++) announcer.frameReceived(1)
     announcer.measure(1100)
@@ -162,9 +235,9 @@ describe('who is blocked', () => {
     announcer.asked('c')
     expect(announcer.takeAskers()).toEqual(['b', 'c'])
     expect(announcer.takeAskers()).toEqual([])
-    expect(factsFrame(ordering, ordering.facts(3), true)).toMatchObject({
+    expect(factsFrame(ordering, ordering.facts(3), 'answer')).toMatchObject({
       rank: 0,
-      ask: true,
+      wants: 'answer',
       facts: { received: 3 },
     })
   })

@@ -24,6 +24,8 @@ export interface CellLimits {
   readonly queueBytes: number
   /** Members in one configuration. */
   readonly maxMembers: number
+  /** Members from which on announcements go through one of them. */
+  readonly aggregateFrom: number
 }
 
 export interface CellTimeouts {

@@ -195,10 +195,8 @@ export class Cell implements CellApi {
       if (!ordering.accept(frame)) return
       state.announcer.frameReceived(bytesOf(frame))
       fetchProgress(state, now)
-    } else if (frame.kind === 'facts') {
-      // Facts are told by their owner; relaying them is allowed by the protocol, but nobody does so yet.
-      if (members[frame.rank] === from) onFacts(state, from, frame)
-    } else state.repair.owe(from, frame)
+    } else if (frame.kind === 'facts') onFacts(state, from, frame)
+    else state.repair.owe(from, frame)
   }
 
   /** Of a stream its owner speaks, and in recovery whom the Plan names, as nobody else is asked: anyone else made it up. */

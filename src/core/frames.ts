@@ -23,8 +23,15 @@ export interface FactsFrame {
   readonly configuration: ConfigurationId
   readonly rank: number
   readonly facts: Facts
-  /** True: "I am blocked on you; answer with your facts." */
-  readonly ask: boolean
+  /** `answer`: "I am blocked on you; tell me yours." `relay`: "I told nobody else; tell the others." */
+  readonly wants: 'nothing' | 'answer' | 'relay'
+  /** Facts of others, passed on. */
+  readonly others: readonly RankedFacts[]
+}
+
+export interface RankedFacts {
+  readonly rank: number
+  readonly facts: Facts
 }
 
 /** "I lack frames `from`…`to` (inclusive) of stream `rank`." Answered with `data` frames. */

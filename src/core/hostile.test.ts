@@ -76,7 +76,14 @@ function frames(configuration: Configuration, strangers: readonly MemberId[]): f
       facts,
       segments: fc.array(piece, { maxLength: 3 }),
     }),
-    fc.record({ kind: fc.constant('facts' as const), configuration: id, rank, facts, ask: fc.boolean() }),
+    fc.record({
+      kind: fc.constant('facts' as const),
+      configuration: id,
+      rank,
+      facts,
+      wants: fc.constantFrom('nothing' as const, 'answer' as const, 'relay' as const),
+      others: fc.array(fc.record({ rank, facts }), { maxLength: 3 }),
+    }),
     fc.record({ kind: fc.constant('nak' as const), configuration: id, rank, from: number, to: number }),
     fc.record({
       kind: fc.constant('heartbeat' as const),

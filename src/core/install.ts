@@ -25,7 +25,7 @@ export function install(state: CellState, plan: PlanFrame): void {
   state.submissions.restart()
   state.submissions.dropUrgent()
   state.ordering = new Ordering(configuration, state.self, state.limits.maxSegmentBytes)
-  state.announcer = new Announcer(state.limits, state.timeouts)
+  state.announcer = new Announcer(state.limits, state.timeouts, state.maxTimestamp)
   state.repair = new Repair(state.limits, state.timeouts)
   state.frozen = false
   state.gateOpen = false

@@ -4,6 +4,7 @@ import type { Cell } from './cell.ts'
 import { configurationId } from './configuration.ts'
 import type { Frame } from './frames.ts'
 import { Net, segment } from './net.fixture.ts'
+import { defaultTimeouts } from './state.ts'
 
 const membershipKinds = new Set(['form', 'refuse', 'state', 'plan', 'recovered', 'install'])
 
@@ -227,9 +228,9 @@ describe('an Install', () => {
     if (phase.name !== 'recover') throw new Error('not recovering')
     const { configuration } = phase.form
     const facts = { clock: 0, seq: 0, received: 0, credit: 0, consumed: 0 }
-    b.receive('z#9', { kind: 'facts', configuration, rank: 0, facts, ask: false }, net.now)
+    b.receive('z#9', { kind: 'facts', configuration, rank: 0, facts, wants: 'nothing', others: [] }, net.now)
     expect(namesOf(b)).toBe('b')
-    b.receive(a.self, { kind: 'facts', configuration, rank: 0, facts, ask: false }, net.now)
+    b.receive(a.self, { kind: 'facts', configuration, rank: 0, facts, wants: 'nothing', others: [] }, net.now)
     expect(namesOf(b)).toBe('ab')
   })
 
@@ -350,7 +351,7 @@ describe('time', () => {
     const { key } = a.configuration.id
     net.paused.add(b.self)
     a.submit(segment('meanwhile', 10, true))
-    net.run(900)
+    net.run(defaultTimeouts.suspectAfterMs * 0.8)
     net.paused.clear()
     net.run(1000)
     for (const cell of cells) expect(cell.configuration.id.key).toBe(key)

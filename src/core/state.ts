@@ -13,10 +13,10 @@ import { Repair } from './repair.ts'
 import { Submissions } from './submissions.ts'
 import type { MemberId } from './types.ts'
 
-/** For daemons on one LAN or host. Suspicion takes ten lost heartbeats; stalls get four times as long. */
+/** For daemons on one LAN or host. Suspicion takes four lost heartbeats; stalls get nine times as long. */
 export const defaultTimeouts: CellTimeouts = {
   heartbeatMs: 100,
-  suspectAfterMs: 1000,
+  suspectAfterMs: 450,
   stalledAfterMs: 4000,
   settleMs: 20,
   gatherMs: 600,
@@ -31,9 +31,10 @@ export const defaultLimits: CellLimits = {
   maxFrameBytes: 256 * 1024,
   maxFrameSegments: 4096,
   maxSegmentBytes: 32 * 1024 * 1024,
-  windowBytes: 2 * 1024 * 1024,
+  windowBytes: 1024 * 1024,
   queueBytes: 4 * 1024 * 1024,
   maxMembers: 64,
+  aggregateFrom: 13,
 }
 
 /** What the coordinator of an attempt collects. */
@@ -138,7 +139,7 @@ export class CellState {
     this.maxEpoch = 1
     this.target = configuration.members
     this.ordering = new Ordering(configuration, options.self, this.limits.maxSegmentBytes)
-    this.announcer = new Announcer(this.limits, this.timeouts)
+    this.announcer = new Announcer(this.limits, this.timeouts, this.maxTimestamp)
     this.repair = new Repair(this.limits, this.timeouts)
     this.lookAt = now
     this.heartbeatAt = now

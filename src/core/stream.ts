@@ -87,6 +87,12 @@ export class Stream {
     return seq <= this.contiguous || this.frame(seq) !== undefined
   }
 
+  /** What we heard of this member's facts, to be passed on. */
+  get heard(): Facts {
+    const { newest, received, credit, consumedHeard } = this
+    return { clock: newest.clock, seq: newest.seq, received, credit, consumed: consumedHeard }
+  }
+
   /** Merges facts told by this member: they only grow. */
   learn(facts: Facts): void {
     if (facts.seq > this.highest) this.highest = facts.seq

@@ -6,7 +6,7 @@ import type { Delivery, Ordering } from './ordering.ts'
 import { groupOf } from './recover.ts'
 import type { CellState, Standstill } from './state.ts'
 import type { Stream } from './stream.ts'
-import type { MemberId } from './types.ts'
+import type { Facts, MemberId } from './types.ts'
 
 /** Frames made in one turn; what is left waits for the next turn, which comes at once. */
 const maxFramesPerTurn = 32
@@ -88,32 +88,53 @@ function tellConsumed(state: CellState): void {
 
 function announceTurn(state: CellState, received: number, now: number): void {
   const { announcer, ordering } = state
-  if (announcer.due(ordering, received, now) && !state.buggify('facts untold')) {
-    announcer.promise(ordering, now)
-    if (state.buggify('promises far'))
-      ordering.announced = Math.max(ordering.announced, ordering.highestTs + 5000)
-    if (ordering.announced > ordering.highestTs) state.cover('promise ahead')
-    const facts = ordering.facts(ordering.received())
-    state.sendToMembers('data', factsFrame(ordering, facts, false))
-    announcer.sent(facts)
-  }
+  const due = announcer.due(ordering, received, now) || announcer.owesRelays
+  if (due && !state.buggify('facts untold')) tellFacts(state, now)
   const askers = announcer.takeAskers()
   if (askers.length > 0) {
     announcer.promise(ordering, now)
-    state.send(askers, 'data', factsFrame(ordering, ordering.facts(ordering.received()), false))
+    state.send(askers, 'data', factsFrame(ordering, ordering.facts(ordering.received()), 'nothing'))
   }
   const full = windowFull(state) && state.submissions.ready(state.gateOpen)
   const asked = announcer.toAsk(ordering, received, full, now)
   if (asked.length > 0) {
-    state.send(asked, 'data', factsFrame(ordering, ordering.facts(ordering.received()), true))
+    state.send(asked, 'data', factsFrame(ordering, ordering.facts(ordering.received()), 'answer'))
   }
 }
 
+function tellFacts(state: CellState, now: number): void {
+  const { announcer, ordering } = state
+  announcer.promise(ordering, now)
+  if (state.buggify('promises far'))
+    ordering.announced = Math.max(ordering.announced, ordering.highestTs + 5000)
+  if (ordering.announced > ordering.highestTs) state.cover('promise ahead')
+  const facts = ordering.facts(ordering.received())
+  const heard = (member: MemberId): boolean => state.peers.hears(member) && !state.departed.has(member)
+  const through = state.buggify('tells all itself') ? null : announcer.aggregator(ordering, heard, now)
+  if (through === null) {
+    const others = announcer.takeRelays(ordering)
+    if (others.length > 0) state.cover('facts aggregated')
+    state.sendToMembers('data', factsFrame(ordering, facts, 'nothing', others))
+  } else state.send([through], 'data', factsFrame(ordering, facts, 'relay'))
+  announcer.sent(facts)
+}
+
+/** Facts come from their owner; where they are aggregated, from anyone. */
 export function onFacts(state: CellState, from: MemberId, frame: FactsFrame): void {
-  const stream = state.ordering.streams[frame.rank]
-  if (stream === undefined || frame.rank === state.ordering.rank) return
-  stream.learn(frame.facts)
-  if (frame.ask && !state.frozen) state.announcer.asked(from)
+  const { ordering, announcer, limits } = state
+  const { members } = ordering.configuration
+  if (members[frame.rank] !== from || frame.rank === ordering.rank) return
+  learn(ordering, frame.rank, frame.facts)
+  if (members.length >= limits.aggregateFrom) {
+    for (const { rank, facts } of frame.others) learn(ordering, rank, facts)
+  }
+  if (state.frozen) return
+  if (frame.wants === 'answer') announcer.asked(from)
+  if (frame.wants === 'relay') announcer.relayFor(frame.rank)
+}
+
+function learn(ordering: Ordering, rank: number, facts: Facts): void {
+  if (rank !== ordering.rank) ordering.streams[rank]?.learn(facts)
 }
 
 function repairTurn(state: CellState, now: number): void {

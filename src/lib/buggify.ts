@@ -14,6 +14,7 @@ export const buggifyPoints = [
   'refuses a Form',
   'settles at once',
   'small frame',
+  'tells all itself',
   'window seems full',
 ] as const
 

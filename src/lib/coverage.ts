@@ -34,6 +34,7 @@ export const sometimesInCore = [
   // The matrix of who hears whom was not transitive.
   'bridge',
   'hold-down',
+  'facts aggregated',
   'restart seen before suspicion',
   'proof that a member left',
   'stale membership frame ignored',

@@ -8,6 +8,7 @@
 import type { CellEvent } from '../core/api.ts'
 import type { Frame, PlanFrame } from '../core/frames.ts'
 import type { Configuration, Facts, MemberId, Place } from '../core/types.ts'
+import { defaultLimits } from '../core/state.ts'
 import type { Daemon } from './daemon.ts'
 import type { Recorder } from './recorder.ts'
 import type { World } from './world.ts'
@@ -140,6 +141,11 @@ export class Oracles {
     const known = streamAt(this.table(this.known, daemon, key), rank)
     if (frame.kind === 'data') take(known, frame.seq)
     hear(known, frame.facts)
+    const { aggregateFrom = defaultLimits.aggregateFrom } = this.world.settings.limits
+    if (frame.kind !== 'facts' || daemon.cell.configuration.members.length < aggregateFrom) return
+    for (const other of frame.others) {
+      if (other.rank < 1000) hear(streamAt(this.table(this.known, daemon, key), other.rank), other.facts)
+    }
   }
 
   private table(tables: Tables, daemon: Daemon, key: string): Stream[] {

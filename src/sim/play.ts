@@ -19,7 +19,7 @@ export interface Played {
 const options = {
   network: Object.keys(calmLink),
   timeouts: Object.keys(simulatedTimeouts),
-  limits: ['maxFrameBytes', 'maxFrameSegments', 'windowBytes', 'queueBytes', 'maxMembers'],
+  limits: ['maxFrameBytes', 'maxFrameSegments', 'windowBytes', 'queueBytes', 'maxMembers', 'aggregateFrom'],
   groupLimits: ['statePartBytes'],
   loop: ['turnMs', 'slowChance', 'slowMs', 'inboxFrames', 'eventsPerTurn'],
   workload: ['readMs', 'clientAcknowledgeMs'],

@@ -120,6 +120,7 @@ function limitsOf(random: Random): Partial<CellLimits> {
   if (random.chance(0.3)) limits.maxFrameSegments = random.pick([1, 3, 10])
   if (random.chance(0.3)) limits.windowBytes = random.pick([2000, 8000, 32_000])
   if (random.chance(0.3)) limits.queueBytes = random.pick([4000, 16_000])
+  if (random.chance(0.3)) limits.aggregateFrom = random.pick([2, 4])
   return limits
 }
 

@@ -104,7 +104,7 @@ describe('a hunt', () => {
     ).toEqual([
       ['obligations', 'obligation-binds', 'EVS 7.1'],
       ['one-plan-per-form', 'late-state', 'EVS 4'],
-      ['fragments-start-again', 'fragments', 'no exception'],
+      ['fragments-start-again', 'fragments', 'members keep the rules'],
     ])
     expect(quarry.control).toEqual({ finding: null, scenarios: 3, seeds: 0 })
     expect(isComplete(quarry)).toBe(true)

@@ -181,7 +181,7 @@ export const formingRules: readonly Mutant[] = [
         'repairTurn(state, now); } function sendFrames',
         'else announceTurn(state, state.ordering.received(), now); repairTurn(state, now); } function sendFrames',
       ),
-      patch('core/traffic.js', 'if (frame.ask && !state.frozen)', 'if (frame.ask)'),
+      patch('core/traffic.js', 'if (state.frozen) return; if (frame.wants', 'if (frame.wants'),
     ],
     scenarios: ['frozen-member-answers'],
   },

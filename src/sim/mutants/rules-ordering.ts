@@ -188,8 +188,8 @@ export const orderingRules: readonly Mutant[] = [
     patches: [
       patch(
         'core/announce.js',
-        'ordering.announced = Math.max(ordering.announced, ordering.highestTs + horizon)',
-        'ordering.announced = Math.max(ordering.announced, horizon)',
+        'ordering.highestTs + this.horizon(ordering, now)',
+        'this.horizon(ordering, now)',
       ),
     ],
   },
@@ -206,7 +206,7 @@ export const orderingRules: readonly Mutant[] = [
     chapter: 'ordering',
     rule: 'Who is silent promises ahead, and is not waited for.',
     mutation: 'the silent promise exactly, as talkers do',
-    patches: [patch('core/announce.js', 'const horizon = silent ?', 'const horizon = false ?')],
+    patches: [patch('core/announce.js', 'if (now - ordering.lastSentAt <= silentAfterMs)', 'if (true)')],
     scenarios: ['silent-is-not-waited-for'],
   },
   {
@@ -217,11 +217,19 @@ export const orderingRules: readonly Mutant[] = [
     patches: [
       patch(
         'core/announce.js',
-        'ordering.announced = Math.max(ordering.announced, ordering.highestTs + horizon)',
-        'ordering.announced = Math.max(ordering.announced, ...ordering.streams.map(stream => stream.newest.clock + horizon))',
+        'ordering.highestTs + this.horizon(ordering, now)',
+        '...ordering.streams.map(stream => stream.newest.clock + this.horizon(ordering, now))',
       ),
     ],
     scenarios: ['idle-for-long'],
+  },
+  {
+    name: 'horizon-of-silence',
+    chapter: 'ordering',
+    rule: 'The silent promise the further ahead, the longer they are silent.',
+    mutation: 'all promise equally far',
+    patches: [patch('core/announce.js', 'Math.floor(silence / silentAfterMs)', '1')],
+    scenarios: ['now-and-then'],
   },
   {
     name: 'horizon-in-frames',
@@ -236,6 +244,15 @@ export const orderingRules: readonly Mutant[] = [
       ),
     ],
     scenarios: ['alternating-talkers'],
+  },
+  {
+    name: 'aggregated',
+    chapter: 'ordering',
+    rule: 'Who has to ask again and again tells everyone itself, and does not rely on an aggregator.',
+    mutation: 'it goes on telling the aggregator alone',
+    patches: [patch('core/announce.js', 'if (++this.often >= mostAsks)', 'if (false)')],
+    implied:
+      'who is blocked also asks, and is answered directly; `src/core/announce.test.ts` sees how long it takes',
   },
   {
     name: 'voice-for-safe',
