@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { MessageChannel } from 'node:worker_threads'
-import { createPortChannel } from './channel-port.ts'
+import { createRingChannel } from './channel-ring.ts'
 import { createSocketChannel } from './channel-socket.ts'
+import { createThreadChannel } from './channel-thread.ts'
 import type { ConformanceTarget } from './conformance.fixture.ts'
 import { describeConformance } from './conformance.fixture.ts'
 import { connect, openSession } from './connect.ts'
@@ -30,14 +30,14 @@ describeConformance('in memory', async (): Promise<ConformanceTarget> => {
   return { connect: options => ClientSession.open(async () => daemon.open(), options) }
 })
 
-describeConformance('message port', async (): Promise<ConformanceTarget> => {
+describeConformance('rings of shared memory', async (): Promise<ConformanceTarget> => {
   const daemon = new FakeDaemon()
   return {
     connect: options =>
       ClientSession.open(async () => {
-        const { port1, port2 } = new MessageChannel()
-        daemon.serve(createPortChannel(port1))
-        return createPortChannel(port2)
+        const { here, there } = createThreadChannel()
+        daemon.serve(createRingChannel(there))
+        return here
       }, options),
   }
 })

@@ -5,8 +5,8 @@ import type { CellDescription } from '../codec/client.ts'
 import { AnasaziError } from '../lib/errors.ts'
 import { parseAddress } from './address.ts'
 import type { Session, SessionOptions, TransferablePort } from './api.ts'
-import { openPortChannel } from './channel-port.ts'
 import { defaultConnectAddress, monotonicNanoseconds, openSocketChannel } from './channel-socket.ts'
+import { openThreadChannel } from './channel-thread.ts'
 import type { OpenCell } from './session.ts'
 import { ClientSession, DEFAULT_HANDSHAKE_TIMEOUT_MS } from './session.ts'
 import { shareSession } from './share.ts'
@@ -48,7 +48,7 @@ export async function connect(
 ): Promise<Session> {
   if (typeof to === 'object') {
     const first = options.cell ?? null
-    return openSession(async cell => openPortChannel(to as MessagePort, cell?.name ?? first), options)
+    return openSession(async cell => openThreadChannel(to as MessagePort, cell?.name ?? first), options)
   }
   const address = to ?? defaultConnectAddress()
   let { signal } = options

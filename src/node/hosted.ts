@@ -1,12 +1,12 @@
 /** A cell on the host's own thread, driven by its event loop or, if manual, by the host itself. */
 
-import type { MessagePort } from 'node:worker_threads'
 import { Counters } from '../admin/counters.ts'
 import type { AdminEvent } from '../admin/events.ts'
 import type { CellStatus, StatusDocument } from '../admin/status.ts'
 import type { Channel } from '../client/channel.ts'
 import { createChannelPair } from '../client/channel-memory.ts'
-import { createPortChannel } from '../client/channel-port.ts'
+import type { RingEnd } from '../client/channel-ring.ts'
+import { createRingChannel } from '../client/channel-ring.ts'
 import type { CellDescription } from '../codec/client.ts'
 import type { CellConfig } from '../config/config.ts'
 import { CellHost, type NodeIdentity } from './host.ts'
@@ -71,8 +71,8 @@ export class HostedCell implements NodeCell {
     return client
   }
 
-  accept(port: MessagePort): void {
-    this.host.runtime.accept(createPortChannel(port))
+  accept(end: RingEnd): void {
+    this.host.runtime.accept(createRingChannel(end))
   }
 
   async status(): Promise<CellStatus> {

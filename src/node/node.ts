@@ -12,8 +12,9 @@ import { EventLog, type RecordedEvent } from '../admin/events.ts'
 import type { StatusDocument } from '../admin/status.ts'
 import type { Session, SessionOptions } from '../client/api.ts'
 import type { Channel } from '../client/channel.ts'
-import { servePort } from '../client/channel-port.ts'
+import type { RingEnd } from '../client/channel-ring.ts'
 import { defaultListenAddress } from '../client/channel-socket.ts'
+import { servePort } from '../client/channel-thread.ts'
 import { openSession } from '../client/connect.ts'
 import type { CellDescription } from '../codec/client.ts'
 import type { CellConfig, Config } from '../config/config.ts'
@@ -47,8 +48,8 @@ export interface NodeCell {
   announce(cells: readonly CellDescription[]): void
   /** The client's end of a channel in this thread. */
   connect(): Channel
-  /** Serves a client in another thread, at the other end of this port. */
-  accept(port: MessagePort): void
+  /** Serves a client in another thread. */
+  accept(end: RingEnd): void
   status(): Promise<StatusDocument['cells'][string]>
   /** Null for a cell that drives itself. */
   readonly manual: { step(now: number): void; readonly nextDeadline: number } | null
@@ -121,7 +122,7 @@ export class Node {
   port(): MessagePort {
     this.cell(null)
     const { port1, port2 } = new MessageChannel()
-    servePort(port1, (cell, port) => this.cell(cell).accept(port))
+    servePort(port1, (cell, end) => this.cell(cell).accept(end))
     this.ports.add(port1)
     port1.once('close', () => this.ports.delete(port1))
     return port2

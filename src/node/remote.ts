@@ -1,12 +1,13 @@
 /** A cell on a worker thread of its own, as the node sees it. */
 
 import { existsSync } from 'node:fs'
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import { Worker } from 'node:worker_threads'
 import { Counters } from '../admin/counters.ts'
 import type { AdminEvent } from '../admin/events.ts'
 import type { CellStatus, StatusDocument } from '../admin/status.ts'
 import type { Channel } from '../client/channel.ts'
-import { createPortChannel } from '../client/channel-port.ts'
+import type { RingEnd } from '../client/channel-ring.ts'
+import { createThreadChannel } from '../client/channel-thread.ts'
 import type { CellDescription } from '../codec/client.ts'
 import type { CellConfig } from '../config/config.ts'
 import type { NodeIdentity } from './host.ts'
@@ -80,13 +81,13 @@ export class WorkerCell implements NodeCell {
   }
 
   connect(): Channel {
-    const { port1, port2 } = new MessageChannel()
-    this.accept(port2)
-    return createPortChannel(port1)
+    const { here, there } = createThreadChannel()
+    this.accept(there)
+    return here
   }
 
-  accept(port: MessagePort): void {
-    this.worker?.postMessage({ type: 'session', port } satisfies ToWorker, [port])
+  accept(end: RingEnd): void {
+    this.worker?.postMessage({ type: 'session', end } satisfies ToWorker, [end.port])
   }
 
   async status(): Promise<CellStatus> {

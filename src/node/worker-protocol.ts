@@ -1,8 +1,8 @@
 /** What a node and the worker thread of one of its cells say to each other. Never a message per client message. */
 
-import type { MessagePort } from 'node:worker_threads'
 import type { AdminEvent } from '../admin/events.ts'
 import type { CellStatus } from '../admin/status.ts'
+import type { RingEnd } from '../client/channel-ring.ts'
 import type { CellDescription } from '../codec/client.ts'
 import type { CellConfig } from '../config/config.ts'
 import type { NodeIdentity } from './host.ts'
@@ -16,8 +16,8 @@ export interface WorkerStart {
 
 export type ToWorker =
   | { readonly type: 'announce'; readonly cells: readonly CellDescription[] }
-  /** A session in the node's process: its channel is this port. */
-  | { readonly type: 'session'; readonly port: MessagePort }
+  /** A session in the node's process, at the other end of these rings. */
+  | { readonly type: 'session'; readonly end: RingEnd }
   | { readonly type: 'status'; readonly request: number }
   | { readonly type: 'leave'; readonly request: number; readonly timeoutMs: number }
   | { readonly type: 'close'; readonly request: number }

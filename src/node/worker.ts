@@ -2,7 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { Counters } from '../admin/counters.ts'
-import { createPortChannel } from '../client/channel-port.ts'
+import { createRingChannel } from '../client/channel-ring.ts'
 import type { CellDescription } from '../codec/client.ts'
 import { invariant } from '../lib/assert.ts'
 import { CellHost } from './host.ts'
@@ -43,7 +43,7 @@ port.on('message', (message: ToWorker) => {
       host.runtime.loop.wake()
       break
     case 'session':
-      host.runtime.accept(createPortChannel(message.port))
+      host.runtime.accept(createRingChannel(message.end))
       break
     case 'status':
       say({ type: 'status', request: message.request, status: host.describe() })
