@@ -118,6 +118,17 @@ describe('facts alone', () => {
     expect(announcer.due(ordering, 6, 200)).toBe(true)
   })
 
+  it('are due at the very moment that their deadline names, whatever was rounded', () => {
+    const { ordering, announcer } = made()
+    arrive(ordering, 1, 1, 5)
+    announcer.promise(ordering, 0)
+    announcer.sent(ordering.facts(0))
+    announcer.frameReceived(10)
+    // 3/7 + 2 − 3/7 is less than 2 in doubles.
+    expect(announcer.due(ordering, 5, 3 / 7)).toBe(false)
+    expect(announcer.due(ordering, 5, announcer.nextDeadline())).toBe(true)
+  })
+
   it('leave no deadline behind when what moved came to rest by itself', () => {
     const { ordering, announcer } = made()
     ordering.window.add(1, 10)

@@ -150,7 +150,8 @@ export class Announcer {
     }
     if (this.unacknowledged >= this.limits.windowBytes / 4) return true
     if (this.movedAt === Number.POSITIVE_INFINITY) this.movedAt = now
-    return now - this.movedAt >= this.timeouts.acknowledgeMs
+    // Summed as `nextDeadline` does, or rounding might leave a deadline that is not met.
+    return now >= this.movedAt + this.timeouts.acknowledgeMs
   }
 
   /** Those who asked, to be answered now. */

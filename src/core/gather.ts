@@ -61,7 +61,7 @@ function coordinateGather(state: CellState, phase: Gathering, now: number): void
     const wait = settleMs(state)
     // To collect those who join is a kindness; patience with those whom we hear is a promise.
     const atOnce = wait <= state.timeouts.settleMs && state.buggify('settles at once')
-    const settled = now - phase.targetAt >= wait || atOnce
+    const settled = now >= phase.targetAt + wait || atOnce
     if (settled && now >= phase.notBefore) form(state, now)
   } else if (now >= coordinatorDeadline(state, phase)) {
     for (const member of disagreeing) {

@@ -223,3 +223,16 @@ describe('rows', () => {
     expect(peers.version).toBe(version + 1)
   })
 })
+
+describe('a deadline', () => {
+  it('is met at the very moment that it names, whatever was rounded', () => {
+    // 8024.724136805814 + 1000 is 9024.724136805813 in doubles, and 9024.724136805813 − 8024.724136805814 less than 1000.
+    for (const heardAt of [8024.724136805814, 0.1, 1e6 / 3, 12_345.678_9]) {
+      const peers = made()
+      admit(peers, 'b#1', heardAt)
+      const deadline = peers.nextDeadline()
+      peers.tick(deadline)
+      expect(peers.takeLosses()).toEqual([{ member: 'b#1', reason: 'silent' }])
+    }
+  })
+})

@@ -166,7 +166,8 @@ export class Peers {
     for (const peer of this.peers.values()) {
       const silence = now - peer.lastHeardAt
       if (peer.heardSince !== Number.POSITIVE_INFINITY) {
-        if (silence >= this.timeouts.suspectAfterMs) this.lose(peer.member, 'silent', now)
+        // Summed as `nextDeadline` does: a difference may round below what the sum rounds up to, and then it is never met.
+        if (now >= peer.lastHeardAt + this.timeouts.suspectAfterMs) this.lose(peer.member, 'silent', now)
       } else if (silence > this.timeouts.maxHoldDownMs * 4) {
         this.peers.delete(peer.member)
       }

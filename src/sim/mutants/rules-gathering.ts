@@ -45,8 +45,8 @@ export const gatheringRules: readonly Mutant[] = [
     patches: [
       patch(
         'core/peers.js',
-        'silence >= this.timeouts.suspectAfterMs',
-        'silence === Number.POSITIVE_INFINITY',
+        'now >= peer.lastHeardAt + this.timeouts.suspectAfterMs',
+        'now === Number.POSITIVE_INFINITY',
       ),
       // Who is heard is not forgotten either.
       patch(
