@@ -103,6 +103,19 @@ describe('facts alone', () => {
     expect(announcer.due(ordering, 5, 0)).toBe(true)
   })
 
+  it('are due for each of several safe messages, not only when received passes the last', () => {
+    const { ordering, announcer } = made()
+    arrive(ordering, 1, 1, 5, true)
+    arrive(ordering, 2, 1, 9, true)
+    announcer.promise(ordering, 0)
+    announcer.sent(ordering.facts(4))
+    expect(announcer.due(ordering, 4, 0)).toBe(false)
+    expect(announcer.due(ordering, 7, 0)).toBe(true)
+    announcer.sent(ordering.facts(7))
+    expect(announcer.due(ordering, 8, 0)).toBe(false)
+    expect(announcer.due(ordering, 9, 0)).toBe(true)
+  })
+
   it('are due lazily when anything else moved, and at once for a quarter of a window', () => {
     const { ordering, announcer } = made()
     arrive(ordering, 1, 1, 5)

@@ -137,8 +137,8 @@ export class Announcer {
   due(ordering: Ordering, received: number, now: number): boolean {
     if (ordering.configuration.members.length === 1) return false
     if (ordering.highestTs > this.told.clock) return true
-    const { highestSafe } = ordering
-    if (highestSafe > this.told.received && received >= highestSafe) return true
+    // Each of them: in a stream of safe messages the last one is always ahead of what can have been received by then.
+    if (ordering.safe.firstAbove(this.told.received) <= received) return true
     const moved =
       ordering.consumed > this.told.consumed ||
       ((this.unacknowledged > 0 || ordering.window.bytes > 0) && received > this.told.received) ||

@@ -8,6 +8,7 @@
 
 import { invariant } from '../lib/assert.ts'
 import type { DataFrame } from './frames.ts'
+import { SafePlaces } from './safe-places.ts'
 import { Stream } from './stream.ts'
 import { joinFragments, type Submissions } from './submissions.ts'
 import type { Configuration, Facts, MemberId, Place, Segment } from './types.ts'
@@ -46,8 +47,8 @@ export class Ordering {
   /** Where `credit` was when local clients began to lag; null: they do not, and it is what we received. */
   heldCredit: number | null = null
   consumed = 0
-  /** Highest ts of a safe message held here. */
-  highestSafe = 0
+  /** Safe messages held here. */
+  readonly safe: SafePlaces = new SafePlaces()
 
   private readonly maxSegmentBytes: number
 
@@ -107,8 +108,7 @@ export class Ordering {
     const stream = this.streams[frame.rank] as Stream
     if (!stream.accept(frame)) return false
     if (frame.ts > this.highestTs) this.highestTs = frame.ts
-    if (frame.ts > this.highestSafe && frame.segments.some(segment => segment.safe))
-      this.highestSafe = frame.ts
+    if (frame.segments.some(segment => segment.safe)) this.safe.add(frame.ts)
     return true
   }
 
@@ -131,7 +131,7 @@ export class Ordering {
     const segments: Segment[] = []
     for (const { piece, whole } of pieces) {
       if (whole !== null) originated(this.place(ts, this.rank, segments.length), whole)
-      if (piece.safe) this.highestSafe = ts
+      if (piece.safe) this.safe.add(ts)
       bytes += piece.bytes
       segments.push(piece)
     }

@@ -262,7 +262,7 @@ export const orderingRules: readonly Mutant[] = [
     patches: [
       patch(
         'core/announce.js',
-        'if (highestSafe > this.told.received && received >= highestSafe) return true;',
+        'if (ordering.safe.firstAbove(this.told.received) <= received) return true;',
         '',
       ),
     ],
