@@ -75,7 +75,7 @@ const clientHello = encodeClientFrame({
 /** The first word of a daemon that is in the list of peers, and does not run. */
 function peerHello(lane: Lane, member: string): Uint8Array {
   const { text, hash } = orderDigest({
-    cells: [{ name: 'main', groups: ['*'], limits: { messageBytes: 16 * 1024 * 1024 } }],
+    cells: [{ name: 'main', groups: ['*'], limits: { messageBytes: 16 * 1024 * 1024 }, transport: 'tcp' }],
   })
   const hello: Hello = {
     lowestVersion: 1,

@@ -35,6 +35,8 @@ export const KINDS = {
   data: 1,
   facts: 2,
   nak: 3,
+  /** A data frame that others pass on: `relay.ts`. */
+  relay: 4,
   heartbeat: 16,
   challenge: 17,
   answer: 18,

@@ -7,6 +7,7 @@ import type { Address } from './address.ts'
 import {
   DEFAULT_CLUSTER,
   DEFAULT_PEER_PORT,
+  DEFAULT_TRANSPORT,
   defaultSlowClient,
   memberName,
   slowClientDefaults,
@@ -60,6 +61,7 @@ function completeCell(name: string, cell: CellFile, around: Surroundings): CellC
     peers,
     groups: cell.groups ?? (around.alone ? ['*'] : []),
     thread: cell.thread ?? 'host',
+    transport: cell.transport ?? DEFAULT_TRANSPORT,
     clients: {
       unix: isOff(unix) ? null : (unix ?? socketPath(around.runtime, name)),
       tcp: address(cell.clients?.tcp),

@@ -94,6 +94,7 @@ describe('orderDigest', () => {
       "{ a: { listen: off, groups: ['?x', 'x?'] } }",
       "{ a: { listen: off, groups: ['x?', '?x'] } }",
       "{ a: { listen: off, groups: ['x?', '?x'], limits: { messageBytes: 1000000 } } }",
+      "{ a: { listen: off, groups: ['x?', '?x'], transport: chain } }",
     ]
     expect(new Set(texts.map(text => digest(text).hash)).size).toBe(texts.length)
   })

@@ -32,6 +32,11 @@ export interface SlowClientPolicy {
   readonly policy: 'evict' | 'throttle'
 }
 
+/** How frames get to all members. `chain`: over TCP, large ones by way of one member after the other. */
+export type TransportName = 'tcp' | 'chain'
+export const TRANSPORTS: readonly TransportName[] = ['tcp', 'chain']
+export const DEFAULT_TRANSPORT: TransportName = 'tcp'
+
 export interface CellConfig {
   readonly name: string
   /** Where peers connect; null: this member has none. */
@@ -42,6 +47,7 @@ export interface CellConfig {
   readonly groups: readonly string[]
   /** The host's event loop, or a worker thread of the cell's own. */
   readonly thread: 'host' | 'dedicated'
+  readonly transport: TransportName
   readonly clients: { readonly unix: string | null; readonly tcp: Address | null }
   readonly timeouts: CellTimeouts
   readonly limits: NodeLimits
@@ -97,6 +103,7 @@ export function defaultConfig(context: ConfigContext): Config {
         peers: [],
         groups: ['*'],
         thread: 'host',
+        transport: DEFAULT_TRANSPORT,
         clients: { unix: socketPath(runtime, DEFAULT_CELL), tcp: null },
         timeouts: defaultTimeouts(),
         limits: defaultLimits(),

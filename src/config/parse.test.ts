@@ -37,6 +37,7 @@ cells:
     listen: '[::1]:5000'
     groups: ['wan.*']
     thread: dedicated
+    transport: chain
     clients: { unix: off, tcp: 127.0.0.1:5001 }
     timeouts: { heartbeatMs: 500, suspectAfterMs: 5000, stalledAfterMs: 20000 }
     limits: { windowBytes: 1000000, sessions: 10 }
@@ -54,6 +55,7 @@ trace: /tmp/trace.ndjson
     expect(config.cells.map(cell => cell.name)).toEqual(['wan', 'main'])
     const [wan, main] = config.cells
     expect(wan?.listen).toEqual({ host: '::1', port: 5000 })
+    expect([wan?.transport, main?.transport]).toEqual(['chain', 'tcp'])
     expect(wan?.clients).toEqual({ unix: null, tcp: { host: '127.0.0.1', port: 5001 } })
     expect(wan?.timeouts.heartbeatMs).toBe(500)
     expect(wan?.limits.windowBytes).toBe(1_000_000)
@@ -85,6 +87,7 @@ cells:
       suspectAfterMs: 5
     limits: { sessions: 0 }
     thread: own
+    transport: ring
 log: loud
 `
     expect(problems(text)).toEqual([
@@ -96,7 +99,8 @@ log: loud
       'a.yaml:9:23 cells.main.timeouts.suspectAfterMs: is 5; must be a whole number of ms from 20 to 600000',
       'a.yaml:10:25 cells.main.limits.sessions: is 0; must be a whole number of sessions from 1 to 65535',
       'a.yaml:11:13 cells.main.thread: is "own"; must be host or dedicated',
-      'a.yaml:12:6 log: is "loud"; must be a mapping with level',
+      'a.yaml:12:16 cells.main.transport: is "ring"; must be tcp or chain',
+      'a.yaml:13:6 log: is "loud"; must be a mapping with level',
     ])
   })
 

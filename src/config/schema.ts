@@ -6,9 +6,9 @@
 
 import { z } from 'zod'
 import { ADDRESS_PATTERN } from './address.ts'
-import { LOG_LEVELS } from './config.ts'
+import { DEFAULT_TRANSPORT, LOG_LEVELS, TRANSPORTS } from './config.ts'
 import { defaultSlowClient, DEFAULT_CLUSTER, slowClientDefaults } from './config.ts'
-import type { SlowClientPolicy } from './config.ts'
+import type { SlowClientPolicy, TransportName } from './config.ts'
 import { limitTable, timeoutTable } from './limits.ts'
 import type { Quantity } from './limits.ts'
 
@@ -27,6 +27,7 @@ export interface CellFile {
   readonly peers?: Readonly<Record<string, string>> | undefined
   readonly groups?: readonly string[] | undefined
   readonly thread?: 'host' | 'dedicated' | undefined
+  readonly transport?: TransportName | undefined
   readonly clients?:
     | { readonly unix?: string | false | undefined; readonly tcp?: string | false | undefined }
     | undefined
@@ -155,6 +156,14 @@ const cell = z.strictObject(
     thread: z
       .enum(['host', 'dedicated'], { error: 'must be host or dedicated' })
       .meta({ description: "The host's event loop, or a worker thread of the cell's own.", default: 'host' })
+      .optional(),
+    transport: z
+      .enum(TRANSPORTS, { error: `must be ${TRANSPORTS.join(' or ')}` })
+      .meta({
+        description:
+          'tcp: a copy of each frame for each peer; chain: over TCP too, but members pass large frames on to each other.',
+        default: DEFAULT_TRANSPORT,
+      })
       .optional(),
     clients: clients.optional(),
     timeouts: quantities(timeoutTable, 'must be a mapping of timeouts').optional(),

@@ -53,6 +53,8 @@ export interface CellOptions {
   readonly seed: number
   readonly limits?: Partial<CellLimits>
   readonly timeouts?: Partial<CellTimeouts>
+  /** Frames may be passed on by others, and come long after facts about them that their sender tells by itself. */
+  readonly relayed?: boolean
   /** Highest timestamp before a configuration is re-formed to restart its clocks; 2^52 unless a test lowers it. */
   readonly maxTimestamp?: number
   /** Told of rare situations as they happen, so that a simulation can show that it reached them. */
@@ -135,8 +137,11 @@ export interface CellApi {
   lastHeardAt(member: MemberId): number | null
   /** When `evaluate` must next be called. */
   readonly nextDeadline: number
-  /** A decoded frame that `from` put on the wire. */
-  receive(from: MemberId, frame: Frame, now: number): void
+  /**
+   * A decoded frame that `from` put on the wire.
+   * @param relayed it came by a third member: no sign that we hear `from`.
+   */
+  receive(from: MemberId, frame: Frame, now: number, relayed?: boolean): void
   /** A path to some peer opened: it should hear of us at once, not at the next heartbeat. */
   peerConnected(): void
   /** The peer's process is known to have died: its kernel closed the connection and then refused a new one. */

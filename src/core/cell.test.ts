@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Random } from '../lib/prng.ts'
 import type { Cell } from './cell.ts'
+import type { Frame } from './frames.ts'
 import { Net, segment } from './net.fixture.ts'
 
 describe('a cell', () => {
@@ -78,5 +79,23 @@ describe('a cell', () => {
     net.run(100)
     expect(cells[0]?.phase).toBe('left')
     expect(cells[1]?.configuration.members).toEqual(cells.slice(1).map(c => c.self))
+  })
+
+  it.each([
+    ['is suspected though others pass its frames on', true, ['a silent']],
+    ['is not while its frames come from itself', false, []],
+  ] as const)('that it does not hear %s', (_, relayed, losses) => {
+    const { net, cells } = Net.formed('abc')
+    const [a, , c] = cells as [Cell, Cell, Cell]
+    a.submit(segment('m'))
+    net.run(100)
+    const frame = net.wire.find(packet => packet.from === a.self && packet.frame.kind === 'data')
+      ?.frame as Frame
+    net.cut = (x, y) => x === a.self || y === a.self
+    for (let i = 0; i < 40; i++) {
+      c.receive(a.self, frame, net.now, relayed)
+      net.run(50)
+    }
+    expect(net.losses(c)).toEqual(losses)
   })
 })

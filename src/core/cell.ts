@@ -72,12 +72,12 @@ export class Cell implements CellApi {
     return this.deadline
   }
 
-  receive(from: MemberId, frame: Frame, now: number): void {
+  receive(from: MemberId, frame: Frame, now: number, relayed: boolean = false): void {
     const { state } = this
     if (state.phase.name === 'left' || from === state.self) return
     // What queued up while our own loop stalled speaks of attempts that are over: we distrust ourselves first.
     const stalled = now - state.lastTurnAt > state.timeouts.suspectAfterMs / 2
-    state.peers.alive(from, now)
+    if (!relayed) state.peers.alive(from, now)
     switch (frame.kind) {
       case 'data':
       case 'facts':

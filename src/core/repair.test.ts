@@ -25,12 +25,13 @@ function nak(rank: number, from: number, to: number): NakFrame {
   return { kind: 'nak', configuration: id, rank, from, to }
 }
 
-function requests(repair: Repair, ordering: Ordering, now: number): Request[] {
+function requests(repair: Repair, ordering: Ordering, now: number, patient = false): Request[] {
   return repair.requests(
     ordering,
     now,
     rank => members[rank] as string,
     (_, stream: Stream) => stream.highest,
+    patient,
   )
 }
 
@@ -72,6 +73,29 @@ describe('a gap', () => {
     ordering.accept(frame(1, 2))
     expect(requests(repair, ordering, 1000)).toEqual([])
     expect(repair.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  it('where frames take several ways is given time, overtaken or not', () => {
+    const { ordering, repair } = made()
+    const patience = heartbeatMs * 2
+    ordering.streams[2]?.learn({ clock: 9, seq: 1, received: 0, credit: 0, consumed: 0 })
+    ordering.accept(frame(1, 3))
+    for (let now = 0; now < patience; now++) expect(requests(repair, ordering, now, true)).toEqual([])
+    expect(repair.nextDeadline()).toBe(patience)
+    expect(requests(repair, ordering, patience, true).map(({ to }) => to)).toEqual(['b', 'c'])
+    ordering.accept(frame(1, 1))
+    expect(requests(repair, ordering, patience + 1, true)).toEqual([])
+    expect(requests(repair, ordering, patience * 2, true).map(({ to }) => to)).toEqual(['c'])
+    expect(requests(repair, ordering, patience * 2 + 1, true).map(({ to }) => to)).toEqual(['b'])
+  })
+
+  it('is asked for soon once nothing is on its way any more', () => {
+    const { ordering, repair } = made()
+    ordering.accept(frame(1, 3))
+    requests(repair, ordering, 0, true)
+    requests(repair, ordering, 50)
+    expect(repair.nextDeadline()).toBe(50 + acknowledgeMs * 4)
+    expect(requests(repair, ordering, 50 + acknowledgeMs * 4)).toHaveLength(1)
   })
 
   it('does not stand still while our own loop did', () => {

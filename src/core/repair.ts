@@ -46,13 +46,15 @@ export class Repair {
 
   /**
    * NAKs that are due. `supplierOf` says whom to ask for a stream (its owner, or whom a Plan names), null for nobody;
-   * `upTo` how far the stream is wanted (its highest known frame, or the Plan's U).
+   * `upTo` how far the stream is wanted (its highest known frame, or the Plan's U). `patient`: frames take several ways, of
+   * which one may be much longer, so that neither facts nor frames that overtake are proof of a loss.
    */
   requests(
     ordering: Ordering,
     now: number,
     supplierOf: (rank: number) => MemberId | null,
     upTo: (rank: number, stream: Stream) => number,
+    patient: boolean = false,
   ): Request[] {
     const out: Request[] = []
     for (let rank = 0; rank < ordering.streams.length; rank++) {
@@ -64,11 +66,12 @@ export class Repair {
         this.gaps[rank] = null
         continue
       }
-      const gap = this.follow(rank, stream, now)
+      const gap = this.follow(rank, stream, now, patient)
       const to = supplierOf(rank)
       if (now < gap.nextNakAt || to === null) continue
       gap.naks++
-      gap.nextNakAt = now + Math.min(this.timeouts.heartbeatMs * 2, this.firstNakMs(stream) * 2 ** gap.naks)
+      gap.nextNakAt =
+        now + Math.min(this.timeouts.heartbeatMs * 2, this.firstNakMs(stream, patient) * 2 ** gap.naks)
       const configuration = ordering.configuration.id
       for (const run of stream.gaps(wanted, maxRuns)) {
         out.push({ to, frame: { kind: 'nak', configuration, rank, from: run.from, to: run.to } })
@@ -128,22 +131,28 @@ export class Repair {
     return next
   }
 
-  private follow(rank: number, stream: Stream, now: number): Gap {
+  private follow(rank: number, stream: Stream, now: number, patient: boolean): Gap {
     let gap = this.gaps[rank]
+    const firstNakAt = now + this.firstNakMs(stream, patient)
     if (!gap) {
-      gap = { contiguous: stream.contiguous, since: now, nextNakAt: now + this.firstNakMs(stream), naks: 0 }
+      gap = { contiguous: stream.contiguous, since: now, nextNakAt: firstNakAt, naks: 0 }
       this.gaps[rank] = gap
     } else if (gap.contiguous !== stream.contiguous) {
       // What is missing may be on its way (facts travel on their own lane): only a gap that stands still is a loss.
       gap.contiguous = stream.contiguous
       gap.since = now
       gap.naks = 0
-      gap.nextNakAt = now + this.firstNakMs(stream)
+      gap.nextNakAt = firstNakAt
+    } else if (!patient && gap.naks === 0) {
+      // Patience may have ended since.
+      gap.nextNakAt = Math.min(gap.nextNakAt, now + this.timeouts.acknowledgeMs * 4)
     }
     return gap
   }
 
-  private firstNakMs(stream: Stream): number {
-    return stream.overtaken ? this.timeouts.acknowledgeMs : this.timeouts.acknowledgeMs * 4
+  private firstNakMs(stream: Stream, patient: boolean): number {
+    const { acknowledgeMs, heartbeatMs } = this.timeouts
+    if (patient) return Math.max(heartbeatMs * 2, acknowledgeMs * 4)
+    return stream.overtaken ? acknowledgeMs : acknowledgeMs * 4
   }
 }

@@ -82,6 +82,8 @@ export class CellState {
   readonly limits: CellLimits
   readonly timeouts: CellTimeouts
   readonly maxTimestamp: number
+  /** Frames may be passed on by others: see `CellOptions`. */
+  readonly relayed: boolean
   readonly random: Random
   readonly peers: Peers
   readonly submissions: Submissions = new Submissions()
@@ -130,6 +132,7 @@ export class CellState {
     this.limits = { ...defaultLimits, ...options.limits }
     this.timeouts = { ...defaultTimeouts, ...options.timeouts }
     this.maxTimestamp = options.maxTimestamp ?? 2 ** 52
+    this.relayed = options.relayed ?? false
     this.random = new Random(options.seed)
     this.cover = options.cover ?? (() => {})
     this.buggify = options.buggify ?? (() => false)

@@ -141,7 +141,9 @@ function repairTurn(state: CellState, now: number): void {
   const { ordering, repair } = state
   const group =
     state.phase.name === 'recover' && state.phase.plan !== null ? groupOf(state, state.phase.plan) : undefined
-  const requests = repair.requests(ordering, now, supplierFor(state, group), wantedOf(state, group))
+  // In recovery nothing is on its way but what was asked for.
+  const patient = state.relayed && !state.frozen
+  const requests = repair.requests(ordering, now, supplierFor(state, group), wantedOf(state, group), patient)
   for (const { to, frame } of requests) {
     state.cover('retransmission asked')
     state.send([to], 'control', frame)

@@ -70,6 +70,19 @@ describe('frames', () => {
     expect(get('cell.retransmissions.in', 'cell.frames.in.data')).toEqual([2, 9])
   })
 
+  it('passed on by others and overtaken: it is not sent again', () => {
+    const { counts, get } = counting()
+    const one = configurationOf('1')
+    counts.received(data('1', 1, 2), 'data', 10, b, one)
+    counts.received(data('1', 1, 1), 'data', 10, b, one, true)
+    expect(get('cell.retransmissions.in', 'cell.frames.in.data')).toEqual([0, 2])
+    counts.relays({ given: 1, in: 2, out: 3, outBytes: 4, bypassed: 5, unreached: 6, dropped: 7 })
+    expect(get('cell.relays.given', 'cell.relays.in', 'cell.relays.out', 'cell.relays.outBytes')).toEqual([
+      1, 2, 3, 4,
+    ])
+    expect(get('cell.relays.bypassed', 'cell.relays.unreached', 'cell.relays.dropped')).toEqual([5, 6, 7])
+  })
+
   it.each<[CodecErrorCode, CounterName]>([
     ['crc', 'cell.dropped.crc'],
     ['cell', 'cell.dropped.foreign'],

@@ -7,7 +7,7 @@ import type { CodecError } from '../codec/error.ts'
 import type { CellEvent } from '../core/api.ts'
 import type { DataFrame, Frame, Lane } from '../core/frames.ts'
 import type { Configuration, MemberId } from '../core/types.ts'
-import type { TransportCounters } from '../transport/transport.ts'
+import type { RelayCounters, TransportCounters } from '../transport/transport.ts'
 
 const framesIn = {
   control: counterIndex('cell.frames.in.control'),
@@ -35,6 +35,16 @@ const retransmissions = {
   in: counterIndex('cell.retransmissions.in'),
   out: counterIndex('cell.retransmissions.out'),
 }
+const relays: { readonly [Name in keyof RelayCounters]: number } = {
+  given: counterIndex('cell.relays.given'),
+  in: counterIndex('cell.relays.in'),
+  out: counterIndex('cell.relays.out'),
+  outBytes: counterIndex('cell.relays.outBytes'),
+  bypassed: counterIndex('cell.relays.bypassed'),
+  unreached: counterIndex('cell.relays.unreached'),
+  dropped: counterIndex('cell.relays.dropped'),
+}
+const relayNames = Object.keys(relays) as (keyof RelayCounters)[]
 
 export class FrameCounts {
   private readonly counters: Counters
@@ -51,12 +61,19 @@ export class FrameCounts {
     this.self = self
   }
 
-  /** @param configuration the installed one */
-  received(frame: Frame, lane: Lane, bytes: number, from: MemberId, configuration: Configuration): void {
+  /** @param configuration the installed one. @param relayed it came by a third member */
+  received(
+    frame: Frame,
+    lane: Lane,
+    bytes: number,
+    from: MemberId,
+    configuration: Configuration,
+    relayed: boolean = false,
+  ): void {
     const { counters } = this
     counters.add(framesIn[lane], 1)
     counters.add(bytesIn[lane], bytes)
-    if (frame.kind === 'data') this.dataReceived(frame, from, configuration)
+    if (frame.kind === 'data') this.dataReceived(frame, from, relayed, configuration)
     else if (frame.kind === 'heartbeat') counters.add(heartbeats.in, 1)
     else if (frame.kind === 'facts') counters.add(announcements.in, 1)
     else if (frame.kind === 'nak') counters.add(naks.in, 1)
@@ -73,13 +90,19 @@ export class FrameCounts {
     else if (frame.kind === 'nak') counters.add(naks.out, copies)
   }
 
-  private dataReceived(frame: DataFrame, from: MemberId, configuration: Configuration): void {
+  private dataReceived(
+    frame: DataFrame,
+    from: MemberId,
+    relayed: boolean,
+    configuration: Configuration,
+  ): void {
     this.follow(configuration)
     const { rank, seq } = frame
     const owner = configuration.members[rank]
     if (owner === undefined || frame.configuration.key !== configuration.id.key) return
     const highest = this.highestReceived[rank] ?? 0
-    if (owner !== from || seq <= highest) this.counters.add(retransmissions.in, 1)
+    // What is sent again comes directly; by a third member comes what was overtaken.
+    if (owner !== from || (seq <= highest && !relayed)) this.counters.add(retransmissions.in, 1)
     if (seq > highest) this.highestReceived[rank] = seq
   }
 
@@ -110,6 +133,11 @@ export class FrameCounts {
     this.counters.set(overflow, totals.droppedFull)
     this.counters.set(resumed, totals.reconnects)
     this.counters.set(rejected, totals.rejected + totals.garbage + totals.timeouts)
+  }
+
+  /** What is passed on along a chain. */
+  relays(totals: Readonly<RelayCounters>): void {
+    for (const name of relayNames) this.counters.set(relays[name], totals[name])
   }
 
   event(event: CellEvent, cell: string, emit: (event: AdminEvent) => void): void {

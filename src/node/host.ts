@@ -9,8 +9,9 @@ import type { Channel } from '../client/channel.ts'
 import type { CellDescription } from '../codec/client.ts'
 import type { CellConfig } from '../config/config.ts'
 import type { MemberId } from '../core/types.ts'
+import { ChainTransport } from '../transport/chain.ts'
 import { TcpTransport } from '../transport/tcp.ts'
-import type { PeerInfo } from '../transport/transport.ts'
+import type { PeerInfo, Transport } from '../transport/transport.ts'
 import { DescriptorReserve } from './descriptors.ts'
 import { type Endpoint, listenTcp, listenUnix } from './listener.ts'
 import { type Loop, monotonicMs, type Steppable } from './loop.ts'
@@ -51,15 +52,7 @@ export class CellHost {
       counters,
       emit,
       trace,
-      createTransport: wake =>
-        new TcpTransport({
-          ...identity,
-          cell: config.name,
-          listen: config.listen,
-          peers: config.peers.map(({ name, address }) => ({ name, ...address })),
-          wake,
-          crc32,
-        }),
+      createTransport: wake => createTransport(identity, config, wake),
       createLoop,
       describeCells,
       status,
@@ -137,6 +130,27 @@ export class CellHost {
       }
     })
   }
+}
+
+/** Moves the frames of a cell as its configuration says. */
+function createTransport(identity: NodeIdentity, config: CellConfig, wake: () => void): Transport {
+  const tcp = new TcpTransport({
+    ...identity,
+    cell: config.name,
+    listen: config.listen,
+    peers: config.peers.map(({ name, address }) => ({ name, ...address })),
+    wake,
+    crc32,
+  })
+  if (config.transport === 'tcp') return tcp
+  return new ChainTransport(tcp, {
+    cell: config.name,
+    // Half of what makes it suspected: those behind it must not wait so long.
+    silentAfterMs: config.timeouts.suspectAfterMs / 2,
+    // More than two members may have under way.
+    queueBytes: config.limits.windowBytes * 2,
+    crc32,
+  })
 }
 
 function linkOf(peer: PeerInfo, refusal: string | null): { readonly link: LinkState; readonly why: string } {

@@ -14,7 +14,7 @@ import { FrameDecoder, FrameEncoder } from '../codec/peer.ts'
 import type { CellConfig } from '../config/config.ts'
 import type { CellEvent } from '../core/api.ts'
 import { Cell } from '../core/cell.ts'
-import type { Frame } from '../core/frames.ts'
+import type { Frame, Lane } from '../core/frames.ts'
 import type { MemberId } from '../core/types.ts'
 import { Groups } from '../groups/groups.ts'
 import type { SegmentHead } from '../groups/types.ts'
@@ -99,7 +99,11 @@ export class CellRuntime implements Steppable {
     const { name, limits, timeouts } = config
     const now = options.now()
     const maxSegmentBytes = limits.messageBytes + segmentOverhead
-    this.cell = new Cell({ self, seed: options.seed, limits: { ...limits, maxSegmentBytes }, timeouts }, now)
+    const relayed = config.transport === 'chain'
+    this.cell = new Cell(
+      { self, seed: options.seed, limits: { ...limits, maxSegmentBytes }, timeouts, relayed },
+      now,
+    )
     this.groups = new Groups({ self, limits })
     this.encoder = new FrameEncoder({ cell: name, self, crc32 })
     this.counts = new FrameCounts(counters, self)
@@ -139,7 +143,7 @@ export class CellRuntime implements Steppable {
     this.noticeStall(now)
     this.options.counters.add(turns, 1)
     this.transport.drain({
-      onFrame: (from, lane, frame) => this.receive(from, lane, frame, now),
+      onFrame: (from, lane, frame, by) => this.receive(from, lane, frame, by !== undefined, now),
       onPeer: event => this.peer(event, now),
     })
     const intakeUntil = this.options.now() + intakeMs
@@ -155,6 +159,7 @@ export class CellRuntime implements Steppable {
     this.transport.flush()
     this.sessions.flush(now)
     this.counts.transport(this.transport.counters)
+    if (this.transport.relays !== null) this.counts.relays(this.transport.relays)
     this.lookAtLoad()
     if (now >= this.gaugesAt) this.setGauges(now)
     this.nextDeadline = this.unfinished ? now : Math.min(this.cell.nextDeadline, this.sessions.nextDeadline())
@@ -180,7 +185,7 @@ export class CellRuntime implements Steppable {
     await this.transport.close()
   }
 
-  private receive(from: MemberId, lane: 'control' | 'data', slices: Slices, now: number): void {
+  private receive(from: MemberId, lane: Lane, slices: Slices, relayed: boolean, now: number): void {
     let decoder = this.decoders.get(from)
     if (decoder === undefined) {
       decoder = new FrameDecoder({ cell: this.options.config.name, from, crc32 })
@@ -194,8 +199,8 @@ export class CellRuntime implements Steppable {
       this.counts.dropped(error)
       return
     }
-    this.counts.received(frame, lane, slices.bytes, from, this.cell.configuration)
-    this.cell.receive(from, frame, now)
+    this.counts.received(frame, lane, slices.bytes, from, this.cell.configuration, relayed)
+    this.cell.receive(from, frame, now, relayed)
   }
 
   private peer(event: PeerEvent, now: number): void {
@@ -302,9 +307,7 @@ export class CellRuntime implements Steppable {
   private sendOutbox(): void {
     for (const { to, lane, frame } of this.cell.takeOutbox()) {
       const slices = this.encoder.encode(frame)
-      let copies = 0
-      if (to === null) copies = this.transport.send(null, lane, slices)
-      else for (const member of to) copies += this.transport.send(member, lane, slices)
+      const copies = this.transport.send(to, lane, slices)
       this.counts.sent(frame, lane, slices.bytes, copies, this.cell.configuration)
     }
   }

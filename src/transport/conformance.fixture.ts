@@ -218,6 +218,28 @@ export function conformance(makeNetwork: () => Network): void {
       expect([n1.frames.length, n2.seqs(n1, 'data'), n3.seqs(n1, 'control')]).toEqual([0, [1], [2]])
     })
 
+    test('to a list go to each in it once, and to nobody else', async () => {
+      const names = ['n1', 'n2', 'n3', 'n4']
+      open()
+      for (const name of names) await lab.add({ name, peers: names })
+      const [n1, n2, n3, n4] = lab.nodes as [Node, Node, Node, Node]
+      await lab.until(() => lab.nodes.every(a => lab.nodes.every(b => a === b || a.has('up', b.self))))
+      const large = patterned(40 * KiB, 1)
+      n1.transport.send([n2.self, n3.self], 'data', n1.frame(1))
+      n1.transport.send([n2.self, n3.self], 'data', n1.frame(2, large))
+      n1.transport.send([n2.self, n3.self, n4.self], 'data', n1.frame(3, large))
+      n1.transport.send([n2.self, n4.self], 'control', n1.frame(4, large))
+      n1.transport.send([n3.self], 'data', n1.frame(5, large))
+      n1.transport.send([], 'data', n1.frame(6, large))
+      await lab.until(() => n2.frames.length === 4 && n3.frames.length === 4 && n4.frames.length === 2)
+      for (let i = 0; i < 20; i++) await lab.step()
+      const seqs = (node: Node): number[] => node.frames.map(({ frame }) => frame.seq).sort()
+      expect([n1, n2, n3, n4].map(seqs)).toEqual([[], [1, 2, 3, 4], [1, 2, 3, 5], [3, 4]])
+      expect(new Set([n2, n3, n4].flatMap(node => node.frames.map(({ from }) => from)))).toEqual(
+        new Set([n1.self]),
+      )
+    })
+
     test('of 16 MiB, and an empty one behind it', async () => {
       const [n1, n2] = (await open().addAll('n1', 'n2')) as [Node, Node]
       const body = [patterned(16 * MiB - 5, 1), patterned(5, 2)]

@@ -193,6 +193,7 @@ function linkKey(from: MemberId, to: MemberId, lane: Lane): string {
 export class MemoryTransport implements Transport {
   readonly self: MemberId
   readonly counters: Readonly<TransportCounters>
+  readonly relays = null
   readonly #hub: MemoryHub
   readonly #options: MemoryTransportOptions
   readonly #limits: TransportLimits
@@ -228,12 +229,16 @@ export class MemoryTransport implements Transport {
     return Promise.resolve()
   }
 
-  send(to: MemberId | null, lane: Lane, frame: Slices): number {
+  send(to: MemberId | readonly MemberId[] | null, lane: Lane, frame: Slices): number {
+    let copies = 0
     if (to === null) {
-      let copies = 0
       for (const link of this.#hub.linksFrom(this.self)) {
         if (link.lane === lane) copies += this.#queue(link, frame)
       }
+      return copies
+    }
+    if (typeof to !== 'string') {
+      for (const member of to) copies += this.send(member, lane, frame)
       return copies
     }
     const link = this.#hub.link(this.self, to, lane)

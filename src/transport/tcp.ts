@@ -58,6 +58,7 @@ const MAX_REPORTS_KEPT = 1000
 export class TcpTransport implements Transport {
   readonly self: MemberId
   readonly counters: Readonly<TransportCounters>
+  readonly relays = null
   readonly #options: TcpTransportOptions
   readonly #context: PeerContext & { port: number }
   readonly #counters: TransportCounters = newTransportCounters()
@@ -149,12 +150,16 @@ export class TcpTransport implements Transport {
     await unlistened
   }
 
-  send(to: MemberId | null, lane: Lane, frame: Slices): number {
+  send(to: MemberId | readonly MemberId[] | null, lane: Lane, frame: Slices): number {
+    let copies = 0
     if (to === null) {
-      let copies = 0
       for (const peer of this.#peersByName.values()) {
         if (peer.connection(lane)?.send(frame) === true) copies++
       }
+      return copies
+    }
+    if (typeof to !== 'string') {
+      for (const member of to) copies += this.send(member, lane, frame)
       return copies
     }
     const connection = this.#peersByMember.get(to)?.connection(lane)

@@ -5,7 +5,8 @@
  *   membership pass while data is clogged. Over TCP each is a connection of its own.
  * - **Best effort, in order.** Frames of one lane of one connection arrive whole, once and in the order sent, or not at
  *   all. When a connection breaks, what was queued or on its way may be lost; the transport connects again by itself and
- *   the core asks for what it lacks. A broken connection says nothing about the process behind it.
+ *   the core asks for what it lacks. A broken connection says nothing about the process behind it. What is sent to a list
+ *   may take another way, and be overtaken.
  * - **`refused`** is the exception: the peer's kernel closed a connection and then refuses a new one, or another
  *   incarnation answers in its place. The process is dead, which is told within milliseconds.
  * - **One way in.** Socket callbacks only put things into a queue and call `wake()`. Frames and events come out of
@@ -32,15 +33,18 @@ export interface Transport {
   readonly self: MemberId
   /** Totals since the start; they only grow. */
   readonly counters: Readonly<TransportCounters>
+  /** Likewise; null unless it has frames passed on. */
+  readonly relays: Readonly<RelayCounters> | null
   /** Begins to accept and to make connections. @throws TransportError if it cannot listen. */
   start(): Promise<void>
   /** Hands over what is queued as far as it goes without waiting long, then closes everything. Idempotent. */
   close(): Promise<void>
   /**
-   * Queues a frame for a peer; null: for every connected peer. Dropped and counted if there is no connection, or no room.
+   * Queues a frame for a peer, or for each of a list; null: for every connected peer. Dropped and counted if there is no
+   * connection, or no room. What is for a list a transport may also hand to some of them to pass it on.
    * @returns for how many peers it was queued.
    */
-  send(to: MemberId | null, lane: Lane, frame: Slices): number
+  send(to: MemberId | readonly MemberId[] | null, lane: Lane, frame: Slices): number
   /** Hands everything queued to the system. */
   flush(): void
   /** Tells everything that accumulated since the last call, in order. If the handler throws, the rest stays for the next call. */
@@ -51,8 +55,11 @@ export interface Transport {
 }
 
 export interface TransportHandler {
-  /** A frame as it was sent, in slices of its own; `slices[0]` holds its whole head. */
-  onFrame(from: MemberId, lane: Lane, frame: Slices): void
+  /**
+   * A frame as it was sent, in slices of its own; `slices[0]` holds its whole head.
+   * @param by who passed it on, if that was not its sender `from`: it is no sign that `from` lives.
+   */
+  onFrame(from: MemberId, lane: Lane, frame: Slices, by?: MemberId): void
   onPeer(event: PeerEvent): void
 }
 
@@ -123,6 +130,24 @@ export interface TransportCounters {
   timeouts: number
   /** Times that reading was stopped because too much was received and not drained. */
   readPauses: number
+}
+
+/** Of frames that are passed on by others than their sender. */
+export interface RelayCounters {
+  /** Our own frames given to a peer that passes them on. */
+  given: number
+  /** Frames of others that came by a third member. */
+  in: number
+  /** Frames of others that we sent on. */
+  out: number
+  /** Bytes of these. */
+  outBytes: number
+  /** Times that a member was served by the one before it, and not asked to pass on. */
+  bypassed: number
+  /** Frames for a member that could not be reached from here, when nobody was left to try. */
+  unreached: number
+  /** Frames dropped: the head made no sense, or the origin is no peer. */
+  dropped: number
 }
 
 export function newTransportCounters(): TransportCounters {

@@ -46,6 +46,7 @@ cells:
     listen: off
     groups: ['wan.*', 'x?']
     thread: dedicated
+    transport: chain
     timeouts: { heartbeatMs: 200, suspectAfterMs: 2000 }
     limits: { messageBytes: 1048576, sessions: 100 }
   main: { groups: ['*'], listen: "localhost:9" }
