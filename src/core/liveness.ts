@@ -21,7 +21,7 @@ export function onHeartbeat(state: CellState, from: MemberId, frame: HeartbeatFr
   const rank = configuration.members.indexOf(from)
   if (rank < 0 || from === state.self) return
   if (sameConfiguration(frame.configuration, configuration.id)) {
-    if (frame.facts !== null) state.ordering.streams[rank]?.learn(frame.facts)
+    if (frame.facts !== null) state.ordering.streams[rank]?.learn(frame.facts, false)
     // Frozen, and a frozen configuration is never resumed: it has left, though it lives.
     if (frame.ballot > configuration.id.epoch) depart(state, from)
   } else {

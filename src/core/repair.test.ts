@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { configurationId } from './configuration.ts'
 import type { DataFrame, NakFrame } from './frames.ts'
 import { Ordering } from './ordering.ts'
-import { Repair, type Request } from './repair.ts'
+import { Repair, type Request, type UnderWay } from './repair.ts'
 import { defaultLimits, defaultTimeouts } from './state.ts'
 import type { Stream } from './stream.ts'
 
@@ -25,13 +25,18 @@ function nak(rank: number, from: number, to: number): NakFrame {
   return { kind: 'nak', configuration: id, rank, from, to }
 }
 
-function requests(repair: Repair, ordering: Ordering, now: number, patient = false): Request[] {
+function requests(
+  repair: Repair,
+  ordering: Ordering,
+  now: number,
+  underWay: UnderWay = 'in order',
+): Request[] {
   return repair.requests(
     ordering,
     now,
     rank => members[rank] as string,
     (_, stream: Stream) => stream.highest,
-    patient,
+    underWay,
   )
 }
 
@@ -75,27 +80,48 @@ describe('a gap', () => {
     expect(repair.nextDeadline()).toBe(Number.POSITIVE_INFINITY)
   })
 
+  it('known from a heartbeat only is given heartbeats: that lane overtakes what a slow link still carries', () => {
+    const { ordering, repair } = made()
+    const [, stream] = ordering.streams as [Stream, Stream]
+    const told = (seq: number): void =>
+      stream.learn({ clock: 9, seq, received: 0, credit: 0, consumed: 0 }, false)
+    told(2)
+    expect(requests(repair, ordering, 0)).toEqual([])
+    expect(requests(repair, ordering, heartbeatMs * 2 - 1)).toEqual([])
+    expect(repair.nextDeadline()).toBe(heartbeatMs * 2)
+    // A frame every now and then: none is asked for.
+    ordering.accept(frame(1, 1))
+    told(4)
+    expect(requests(repair, ordering, heartbeatMs * 2)).toEqual([])
+    ordering.accept(frame(1, 2))
+    expect(requests(repair, ordering, heartbeatMs * 4 - 1)).toEqual([])
+    // Facts behind the frames are proof, and so is a frame behind the gap.
+    stream.learn({ clock: 9, seq: 3, received: 0, credit: 0, consumed: 0 })
+    expect(requests(repair, ordering, heartbeatMs * 4)).toEqual([])
+    expect(requests(repair, ordering, heartbeatMs * 4 + acknowledgeMs * 4)).toHaveLength(1)
+  })
+
   it('where frames take several ways is given time, overtaken or not', () => {
     const { ordering, repair } = made()
     const patience = heartbeatMs * 2
     ordering.streams[2]?.learn({ clock: 9, seq: 1, received: 0, credit: 0, consumed: 0 })
     ordering.accept(frame(1, 3))
-    for (let now = 0; now < patience; now++) expect(requests(repair, ordering, now, true)).toEqual([])
+    for (let now = 0; now < patience; now++) expect(requests(repair, ordering, now, 'anything')).toEqual([])
     expect(repair.nextDeadline()).toBe(patience)
-    expect(requests(repair, ordering, patience, true).map(({ to }) => to)).toEqual(['b', 'c'])
+    expect(requests(repair, ordering, patience, 'anything').map(({ to }) => to)).toEqual(['b', 'c'])
     ordering.accept(frame(1, 1))
-    expect(requests(repair, ordering, patience + 1, true)).toEqual([])
-    expect(requests(repair, ordering, patience * 2, true).map(({ to }) => to)).toEqual(['c'])
-    expect(requests(repair, ordering, patience * 2 + 1, true).map(({ to }) => to)).toEqual(['b'])
+    expect(requests(repair, ordering, patience + 1, 'anything')).toEqual([])
+    expect(requests(repair, ordering, patience * 2, 'anything').map(({ to }) => to)).toEqual(['c'])
+    expect(requests(repair, ordering, patience * 2 + 1, 'anything').map(({ to }) => to)).toEqual(['b'])
   })
 
   it('is asked for soon once nothing is on its way any more', () => {
     const { ordering, repair } = made()
     ordering.accept(frame(1, 3))
-    requests(repair, ordering, 0, true)
-    requests(repair, ordering, 50)
-    expect(repair.nextDeadline()).toBe(50 + acknowledgeMs * 4)
-    expect(requests(repair, ordering, 50 + acknowledgeMs * 4)).toHaveLength(1)
+    requests(repair, ordering, 0, 'anything')
+    requests(repair, ordering, 50, 'nothing')
+    expect(repair.nextDeadline()).toBe(50 + acknowledgeMs)
+    expect(requests(repair, ordering, 50 + acknowledgeMs, 'nothing')).toHaveLength(1)
   })
 
   it('does not stand still while our own loop did', () => {
@@ -132,6 +158,7 @@ describe('a gap', () => {
         now,
         () => 'c',
         rank => (rank === 1 ? 3 : 0),
+        'nothing',
       )
     ask(0)
     expect(ask(acknowledgeMs * 4)).toEqual([{ to: 'c', frame: nak(1, 2, 3) }])

@@ -17,6 +17,12 @@ interface Gap {
   naks: number
 }
 
+/**
+ * What may still come without being asked for. `in order`: frames that neither a frame nor a fact of their lane has
+ * overtaken; `anything`: where frames take several ways, of which one may be much longer.
+ */
+export type UnderWay = 'nothing' | 'in order' | 'anything'
+
 /** A NAK that leaves now. */
 export interface Request {
   readonly to: MemberId
@@ -46,15 +52,14 @@ export class Repair {
 
   /**
    * NAKs that are due. `supplierOf` says whom to ask for a stream (its owner, or whom a Plan names), null for nobody;
-   * `upTo` how far the stream is wanted (its highest known frame, or the Plan's U). `patient`: frames take several ways, of
-   * which one may be much longer, so that neither facts nor frames that overtake are proof of a loss.
+   * `upTo` how far the stream is wanted (its highest known frame, or the Plan's U).
    */
   requests(
     ordering: Ordering,
     now: number,
     supplierOf: (rank: number) => MemberId | null,
     upTo: (rank: number, stream: Stream) => number,
-    patient: boolean = false,
+    underWay: UnderWay,
   ): Request[] {
     const out: Request[] = []
     for (let rank = 0; rank < ordering.streams.length; rank++) {
@@ -66,12 +71,12 @@ export class Repair {
         this.gaps[rank] = null
         continue
       }
-      const gap = this.follow(rank, stream, now, patient)
+      const gap = this.follow(rank, stream, now, this.firstNakMs(stream, underWay))
       const to = supplierOf(rank)
       if (now < gap.nextNakAt || to === null) continue
       gap.naks++
-      gap.nextNakAt =
-        now + Math.min(this.timeouts.heartbeatMs * 2, this.firstNakMs(stream, patient) * 2 ** gap.naks)
+      const pauseMs = this.firstNakMs(stream, underWay) * 2 ** gap.naks
+      gap.nextNakAt = now + Math.min(this.timeouts.heartbeatMs * 2, pauseMs)
       const configuration = ordering.configuration.id
       for (const run of stream.gaps(wanted, maxRuns)) {
         out.push({ to, frame: { kind: 'nak', configuration, rank, from: run.from, to: run.to } })
@@ -131,28 +136,30 @@ export class Repair {
     return next
   }
 
-  private follow(rank: number, stream: Stream, now: number, patient: boolean): Gap {
+  private follow(rank: number, stream: Stream, now: number, firstNakMs: number): Gap {
     let gap = this.gaps[rank]
-    const firstNakAt = now + this.firstNakMs(stream, patient)
     if (!gap) {
-      gap = { contiguous: stream.contiguous, since: now, nextNakAt: firstNakAt, naks: 0 }
+      gap = { contiguous: stream.contiguous, since: now, nextNakAt: now + firstNakMs, naks: 0 }
       this.gaps[rank] = gap
     } else if (gap.contiguous !== stream.contiguous) {
-      // What is missing may be on its way (facts travel on their own lane): only a gap that stands still is a loss.
+      // What is missing may be on its way: only a gap that stands still is a loss.
       gap.contiguous = stream.contiguous
       gap.since = now
       gap.naks = 0
-      gap.nextNakAt = firstNakAt
-    } else if (!patient && gap.naks === 0) {
-      // Patience may have ended since.
-      gap.nextNakAt = Math.min(gap.nextNakAt, now + this.timeouts.acknowledgeMs * 4)
+      gap.nextNakAt = now + firstNakMs
+    } else if (gap.naks === 0) {
+      // What may have been on its way when the gap was found is not any more.
+      gap.nextNakAt = Math.min(gap.nextNakAt, now + firstNakMs)
     }
     return gap
   }
 
-  private firstNakMs(stream: Stream, patient: boolean): number {
+  /** Control frames overtake the data lane by all that a slow link has queued: two heartbeats are a guess at that. */
+  private firstNakMs(stream: Stream, underWay: UnderWay): number {
     const { acknowledgeMs, heartbeatMs } = this.timeouts
-    if (patient) return Math.max(heartbeatMs * 2, acknowledgeMs * 4)
-    return stream.overtaken ? acknowledgeMs : acknowledgeMs * 4
+    const { overtaken, due, contiguous } = stream
+    const late = underWay === 'nothing' || (underWay === 'in order' && (overtaken || due > contiguous))
+    if (!late) return Math.max(heartbeatMs * 2, acknowledgeMs * 4)
+    return overtaken ? acknowledgeMs : acknowledgeMs * 4
   }
 }

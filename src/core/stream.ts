@@ -28,6 +28,8 @@ export class Stream {
   contiguous = 0
   /** Highest seq known to exist. */
   highest = 0
+  /** Highest seq of which the data lane has told, and so after the frames up to there: what of them is missing is late. */
+  due = 0
   /** Frames 1…delivered have been handed up whole. */
   delivered = 0
   /** Segments of frame delivered+1 that have been handed up (a safe one may hold back the rest). */
@@ -93,9 +95,10 @@ export class Stream {
     return { clock: newest.clock, seq: newest.seq, received, credit, consumed: consumedHeard }
   }
 
-  /** Merges facts told by this member: they only grow. */
-  learn(facts: Facts): void {
+  /** Merges facts told by this member: they only grow. @param inOrder they came on the lane of the frames, behind these. */
+  learn(facts: Facts, inOrder: boolean = true): void {
     if (facts.seq > this.highest) this.highest = facts.seq
+    if (inOrder && facts.seq > this.due) this.due = facts.seq
     this.count(facts.clock, facts.seq)
     if (facts.received > this.received) this.received = facts.received
     if (facts.credit > this.credit) this.credit = facts.credit

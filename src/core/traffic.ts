@@ -124,26 +124,27 @@ export function onFacts(state: CellState, from: MemberId, frame: FactsFrame): vo
   const { ordering, announcer, limits } = state
   const { members } = ordering.configuration
   if (members[frame.rank] !== from || frame.rank === ordering.rank) return
-  learn(ordering, frame.rank, frame.facts)
+  learn(ordering, frame.rank, frame.facts, true)
   if (members.length >= limits.aggregateFrom) {
-    for (const { rank, facts } of frame.others) learn(ordering, rank, facts)
+    // Their owner's frames come another way, and may be on it still.
+    for (const { rank, facts } of frame.others) learn(ordering, rank, facts, false)
   }
   if (state.frozen) return
   if (frame.wants === 'answer') announcer.asked(from)
   if (frame.wants === 'relay') announcer.relayFor(frame.rank)
 }
 
-function learn(ordering: Ordering, rank: number, facts: Facts): void {
-  if (rank !== ordering.rank) ordering.streams[rank]?.learn(facts)
+function learn(ordering: Ordering, rank: number, facts: Facts, inOrder: boolean): void {
+  if (rank !== ordering.rank) ordering.streams[rank]?.learn(facts, inOrder)
 }
 
 function repairTurn(state: CellState, now: number): void {
   const { ordering, repair } = state
   const group =
     state.phase.name === 'recover' && state.phase.plan !== null ? groupOf(state, state.phase.plan) : undefined
-  // In recovery nothing is on its way but what was asked for.
-  const patient = state.relayed && !state.frozen
-  const requests = repair.requests(ordering, now, supplierFor(state, group), wantedOf(state, group), patient)
+  // In recovery only what was asked for is.
+  const underWay = state.frozen ? 'nothing' : state.relayed ? 'anything' : 'in order'
+  const requests = repair.requests(ordering, now, supplierFor(state, group), wantedOf(state, group), underWay)
   for (const { to, frame } of requests) {
     state.cover('retransmission asked')
     state.send([to], 'control', frame)

@@ -159,7 +159,7 @@ export class CellRuntime implements Steppable {
     this.transport.flush()
     this.sessions.flush(now)
     this.counts.transport(this.transport.counters)
-    if (this.transport.relays !== null) this.counts.relays(this.transport.relays)
+    if (this.transport.relays !== undefined) this.counts.relays(this.transport.relays)
     this.lookAtLoad()
     if (now >= this.gaugesAt) this.setGauges(now)
     this.nextDeadline = this.unfinished ? now : Math.min(this.cell.nextDeadline, this.sessions.nextDeadline())

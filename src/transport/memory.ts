@@ -193,7 +193,6 @@ function linkKey(from: MemberId, to: MemberId, lane: Lane): string {
 export class MemoryTransport implements Transport {
   readonly self: MemberId
   readonly counters: Readonly<TransportCounters>
-  readonly relays = null
   readonly #hub: MemoryHub
   readonly #options: MemoryTransportOptions
   readonly #limits: TransportLimits

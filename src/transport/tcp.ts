@@ -58,7 +58,6 @@ const MAX_REPORTS_KEPT = 1000
 export class TcpTransport implements Transport {
   readonly self: MemberId
   readonly counters: Readonly<TransportCounters>
-  readonly relays = null
   readonly #options: TcpTransportOptions
   readonly #context: PeerContext & { port: number }
   readonly #counters: TransportCounters = newTransportCounters()

@@ -33,8 +33,8 @@ export interface Transport {
   readonly self: MemberId
   /** Totals since the start; they only grow. */
   readonly counters: Readonly<TransportCounters>
-  /** Likewise; null unless it has frames passed on. */
-  readonly relays: Readonly<RelayCounters> | null
+  /** Likewise; absent unless it has frames passed on. */
+  readonly relays?: Readonly<RelayCounters>
   /** Begins to accept and to make connections. @throws TransportError if it cannot listen. */
   start(): Promise<void>
   /** Hands over what is queued as far as it goes without waiting long, then closes everything. Idempotent. */

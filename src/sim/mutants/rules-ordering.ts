@@ -371,7 +371,7 @@ export const orderingRules: readonly Mutant[] = [
     patches: [
       patch(
         'core/repair.js',
-        'return stream.overtaken ? this.timeouts.acknowledgeMs : this.timeouts.acknowledgeMs * 4;',
+        'if (!late) return Math.max(heartbeatMs * 2, acknowledgeMs * 4);',
         'return 0.1;',
       ),
     ],
