@@ -4,6 +4,7 @@
  *
  *     cpgbench probe                               can one connect? exit code 0 if so
  *     cpgbench member MEMBERS TALKERS SIZE WINDOW  a member of a group, with so many own messages in flight
+ *     cpgbench visitor                             enters the group of the members, and leaves it, as it is told
  *     cpgbench crowd SESSIONS MEMBERS              so many processes in one group
  */
 
@@ -418,14 +419,80 @@ static void run_member(void)
 	}
 }
 
-/* Clients that only come in: a process each, as a process can be in a group once only. */
-
-static bool in_whole_view;
+/* A client that enters and leaves, as often as it is told to. */
 
 static void ignore_message(cpg_handle_t h, const struct cpg_name *group, uint32_t node, uint32_t pid, void *data,
 			   size_t length)
 {
 }
+
+static bool inside, is_used_up;
+
+static void look_at_own(cpg_handle_t h, const struct cpg_name *group, const struct cpg_address *members, size_t count,
+			const struct cpg_address *left, size_t left_count, const struct cpg_address *joined,
+			size_t joined_count)
+{
+	printf("{\"type\":\"view\",\"members\":%zu,\"at\":%.3f}\n", count, now_micros());
+	for (size_t i = 0; i < left_count; i++) {
+		if (left[i].nodeid != own_node || left[i].pid != own_pid || !inside)
+			continue;
+		inside = false;
+		is_used_up = true;
+	}
+	fflush(stdout);
+}
+
+static void visit(char *line)
+{
+	struct cpg_name group = { .length = 5, .value = "bench" };
+	cs_error_t error = CS_OK;
+
+	if (strncmp(line, "quit", 4) == 0)
+		exit(0);
+	printf("{\"type\":\"asked\",\"at\":%.3f}\n", now_micros());
+	fflush(stdout);
+	if (strncmp(line, "enter", 5) == 0) {
+		inside = true;
+		join(handle, "bench");
+		return;
+	}
+	while ((error = cpg_leave(handle, &group)) == CS_ERR_TRY_AGAIN)
+		usleep(1000);
+	if (error != CS_OK)
+		fail("cpg_leave", error);
+}
+
+static void run_visitor(void)
+{
+	own_pid = getpid();
+	handle = open_handle(ignore_message, look_at_own);
+	if (cpg_local_get(handle, &own_node) != CS_OK)
+		fail("cpg_local_get", 0);
+	struct pollfd fds[2] = { { .fd = fd_of(handle), .events = POLLIN }, { .fd = 0, .events = POLLIN } };
+	printf("{\"type\":\"ready\"}\n");
+	fflush(stdout);
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			fail("poll", errno);
+		if (fds[0].revents != 0)
+			cpg_dispatch(handle, CS_DISPATCH_ALL);
+		/* For the daemon a connection stays in the group that it has left: the next join needs a new one. */
+		if (is_used_up) {
+			is_used_up = false;
+			cpg_finalize(handle);
+			handle = open_handle(ignore_message, look_at_own);
+			fds[0].fd = fd_of(handle);
+			printf("{\"type\":\"left\"}\n");
+			fflush(stdout);
+		}
+		if (fds[1].revents != 0)
+			read_lines(visit);
+	}
+}
+
+/* Clients that only come in: a process each, as a process can be in a group once only. */
+
+static bool in_whole_view;
 
 static void look_at_change(cpg_handle_t h, const struct cpg_name *group, const struct cpg_address *members, size_t count,
 			   const struct cpg_address *left, size_t left_count, const struct cpg_address *joined,
@@ -507,6 +574,8 @@ int main(int count, char **words)
 		memset(payload, 65, size);
 		run_member();
 	}
+	if (count == 2 && strcmp(words[1], "visitor") == 0)
+		run_visitor();
 	if (count == 4 && strcmp(words[1], "crowd") == 0) {
 		want_members = atoi(words[3]);
 		run_crowd(atoi(words[2]));

@@ -35,7 +35,9 @@ function siteOf(lab: Lab, network: Network | null): Site {
   const scratch = new Scratch(lab.directory)
   return {
     names: lab.names,
-    daemonPids: lab.names.map(name => lab.daemon(name).pid),
+    get daemonPids() {
+      return lab.names.map(name => lab.daemon(name).pid)
+    },
     network,
     start(at: string, work: Work) {
       const name = `${work.kind}-${workers.length + 1}`
@@ -46,6 +48,10 @@ function siteOf(lab: Lab, network: Network | null): Site {
       return worker
     },
     signal: (daemon, signal) => lab.signal(daemon, signal),
+    async restart(daemon) {
+      await lab.end(daemon, 'SIGKILL')
+      await lab.start(daemon)
+    },
     async close() {
       await Promise.all(workers.map(worker => worker.quit()))
       await lab.close()

@@ -5,6 +5,7 @@ import { connect } from '../../client/index.ts'
 import { enterCrowd, joinMany } from './many.ts'
 import { BenchMember } from './member.ts'
 import type { Answer, WorkerTask } from './task.ts'
+import { Visitor } from './visitor.ts'
 
 function say(answer: Answer): void {
   process.stdout.write(`${JSON.stringify(answer)}\n`)
@@ -21,6 +22,10 @@ async function begin(task: WorkerTask): Promise<Obey> {
     const session = await connect(task.address, { name: task.name })
     say({ type: 'ready' })
     return () => joinMany(task, session, say)
+  }
+  if (task.kind === 'visitor') {
+    const visitor = await Visitor.connect(task, say)
+    return ([command]) => (command === 'enter' ? visitor.enter() : visitor.leave())
   }
   const member = await BenchMember.enter(task, say)
   return ([command, ...words]) => {

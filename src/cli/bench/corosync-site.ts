@@ -65,14 +65,16 @@ export async function openCorosync(
     network.close()
     scratch.close()
   }
+  const configuration = scratch.file('corosync.conf')
+  const begin = (name: string): Promise<void> => {
+    const daemon = launch(network, name, configuration)
+    daemons.set(name, daemon)
+    return untilAnswers(network, name, daemon, client)
+  }
   process.once('exit', end)
   try {
-    const configuration = scratch.file('corosync.conf')
     writeFileSync(configuration, configurationText(network, names, transport))
-    for (const name of names) daemons.set(name, launch(network, name, configuration))
-    await Promise.all(
-      names.map(name => untilAnswers(network, name, daemons.get(name) as ChildProcess, client)),
-    )
+    await Promise.all(names.map(begin))
   } catch (error) {
     await close()
     throw error
@@ -80,7 +82,9 @@ export async function openCorosync(
   return {
     names,
     network,
-    daemonPids: names.map(name => daemons.get(name)?.pid ?? 0),
+    get daemonPids() {
+      return names.map(name => daemons.get(name)?.pid ?? 0)
+    },
     start(at: string, work: Work) {
       const args = clientArguments(work).map(String)
       const command = [...network.within(at), client.program, ...args]
@@ -89,12 +93,18 @@ export async function openCorosync(
       return worker
     },
     signal: (daemon, signal) => void daemons.get(daemon)?.kill(signal),
+    async restart(name) {
+      const daemon = daemons.get(name)
+      if (daemon !== undefined) await ended(daemon)
+      await begin(name)
+    },
     close,
   }
 }
 
 function clientArguments(work: Work): (string | number)[] {
   if (work.kind === 'crowd') return ['crowd', work.sessions, work.members]
+  if (work.kind === 'visitor') return ['visitor']
   if (work.kind === 'joiner') throw new BenchError('a client of corosync is in one group')
   const window = Math.max(4, Math.min(windowMessages, Math.floor(windowBytes / work.size)))
   return ['member', work.members, work.talkers, work.size, window]

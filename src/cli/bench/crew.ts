@@ -29,44 +29,44 @@ export interface Watched {
 }
 
 export class Crew {
-  readonly workers: readonly Worker[]
   private readonly site: Site
+  private readonly options: CrewOptions
+  private readonly staff: Worker[]
 
-  private constructor(site: Site, workers: readonly Worker[]) {
+  private constructor(site: Site, options: CrewOptions) {
     this.site = site
-    this.workers = workers
+    this.options = options
+    this.staff = site.names.map((_, index) => this.hire(index))
+  }
+
+  get workers(): readonly Worker[] {
+    return this.staff
   }
 
   /** One member at every daemon; resolves when each has seen all. */
   static async enter(site: Site, options: CrewOptions): Promise<Crew> {
-    const { iterator, service } = options.variant
-    const { talkers, groups } = options
-    const members = site.names.length
-    const workers = site.names.map((at, index) =>
-      site.start(at, {
-        kind: 'member',
-        groups,
-        members,
-        talkers,
-        size: options.size(index),
-        iterator,
-        service,
-      }),
-    )
-    await Promise.all(workers.map(worker => worker.hear('ready')))
-    return new Crew(site, workers)
+    const crew = new Crew(site, options)
+    await Promise.all(crew.staff.map(worker => worker.hear('ready')))
+    return crew
+  }
+
+  /** A new one at the last daemon, which has come back; resolves when it has seen all. */
+  async replaceLast(): Promise<void> {
+    const index = this.staff.length - 1
+    const [old] = this.staff.splice(index, 1, this.hire(index))
+    await Promise.all([old?.quit(), this.staff[index]?.hear('ready')])
   }
 
   /** Begins the work; the measurement follows after the warm-up. */
   begin(part: (index: number) => Part, warmSeconds: number, seconds: number): void {
-    this.workers.forEach((worker, index) => {
+    this.staff.forEach((worker, index) => {
       const { rate, isProbe, firstAt } = part(index)
       worker.tell('work', rate, isProbe ? 1 : 0, firstAt, warmSeconds, seconds)
     })
   }
 
   /** What all of these have measured, and what daemons (first) and workers have spent meanwhile. */
-  async watch(workers: readonly Worker[] = this.workers): Promise<Watched> {
+  async watch(workers: readonly Worker[] = this.staff): Promise<Watched> {
     await Promise.all(workers.map(worker => worker.hear('began')))
     const meter = new Meter([...this.site.daemonPids, ...workers.map(({ pid }) => pid)])
     const measured = await Promise.all(workers.map(worker => worker.hear('measured')))
@@ -77,9 +77,23 @@ export class Crew {
    * Everybody says a last word and hears that of all others.
    * @throws BenchError if anything is missing, or came in another order somewhere.
    */
-  async finish(workers: readonly Worker[] = this.workers): Promise<void> {
+  async finish(workers: readonly Worker[] = this.staff): Promise<void> {
     for (const worker of workers) worker.tell('stop')
     judge(await Promise.all(workers.map(worker => worker.hear('finished'))))
+  }
+
+  private hire(index: number): Worker {
+    const { variant, groups, talkers } = this.options
+    const { iterator, service } = variant
+    return this.site.start(this.site.names[index] as string, {
+      kind: 'member',
+      groups,
+      members: this.site.names.length,
+      talkers,
+      size: this.options.size(index),
+      iterator,
+      service,
+    })
   }
 }
 

@@ -29,9 +29,11 @@ export type MeasureName =
   | 'stoppedP99'
   | 'stoppedChange'
   | 'viewChange'
-  | 'kill'
+  | 'join'
   | 'cut'
   | 'heal'
+  | 'kill'
+  | 'restart'
   | 'busy'
   | 'daemonMemory'
   | 'clientMemory'
@@ -54,9 +56,11 @@ export const measures: Readonly<Record<MeasureName, Measure>> = {
   stoppedP99: measure('stopped p99', 'µs', 'less', 0),
   stoppedChange: measure('p99 stopped/before', '×', 'less', 2),
   viewChange: measure('SIGSTOP → view', 'ms', 'less', 1),
-  kill: measure('kill -9 → view', 'ms', 'less', 1),
+  join: measure('client joins → view at all', 'ms', 'less', 2),
   cut: measure('cut → both sides', 'ms', 'less', 1),
   heal: measure('heal → one view', 'ms', 'less', 1),
+  kill: measure('kill -9 → view', 'ms', 'less', 1),
+  restart: measure('restart → one view', 'ms', 'less', 1),
   busy: measure('CPU of the busiest daemon', '%', 'less', 2),
   daemonMemory: measure('memory of a daemon', 'MB', 'less', 0),
   clientMemory: measure('memory of a client', 'MB', 'less', 0),
@@ -65,6 +69,9 @@ export const measures: Readonly<Record<MeasureName, Measure>> = {
 
 /** What one run has measured. */
 export type Values = { readonly [Name in MeasureName]?: number }
+
+/** What was measured several times within one run. */
+export type Samples = { readonly [Name in MeasureName]?: readonly number[] }
 
 export const measureNames: readonly MeasureName[] = Object.keys(measures) as MeasureName[]
 

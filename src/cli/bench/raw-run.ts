@@ -3,7 +3,7 @@
 import { freePort } from '../lab/lab.ts'
 import { Network } from '../lab/netns.ts'
 import type { Row } from './row.ts'
-import type { Outcome, Timing } from './scenarios.ts'
+import { mean, type Outcome, type Timing } from './scenario.ts'
 import { Scratch } from './scratch.ts'
 import { daemonNames } from './site.ts'
 import { Meter } from './usage.ts'
@@ -72,8 +72,4 @@ async function measure(
     times: null,
     othersCores: meter.read().othersCores,
   }
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, each) => sum + each, 0) / values.length
 }

@@ -75,11 +75,14 @@ export function usedMeasures({ variants }: RowResult): MeasureName[] {
   )
 }
 
-/** `median (least–most)`; of one turn its value. */
+/** `median (least–most)`; of one turn its value; of repetitions `median, p99 …, max …`. */
 export function spreadText(name: MeasureName, spread: Spread | undefined): string {
   if (spread === undefined) return '-'
-  const { median, least, most } = spread
+  const { median, least, most, p99 } = spread
   if (least === most) return valueText(name, median)
+  if (p99 !== undefined) {
+    return `${valueText(name, median)}, p99 ${valueText(name, p99)}, max ${valueText(name, most)}`
+  }
   return `${valueText(name, median)} (${valueText(name, least)}–${valueText(name, most)})`
 }
 

@@ -64,7 +64,7 @@ export const kinds: Readonly<Record<Kind, string>> = {
   paused: 'the latency of everyone else while an idle daemon is stopped, until the view changes',
   idle: 'CPU and memory of five daemons that have nothing to do',
   views:
-    'a cut network → views of both sides, healed → one view, kill -9 of a daemon → view at all survivors',
+    'times to a view at all: a client joins, the network is cut and healed, a daemon is killed and comes back',
   crowd: '500 sessions of two processes in one group, until all views have arrived',
   joiner: 'one session joins 10,000 groups',
 }

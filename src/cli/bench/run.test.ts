@@ -28,6 +28,7 @@ async function play(
       ...more,
     },
     pairs: 1,
+    repeat: 2,
     seconds: 0.4,
     warmSeconds: 0.03,
     namespaces,
@@ -96,7 +97,15 @@ describe('the benchmark', () => {
     const [stopped, killed] = await play(['paused', 'views'])
     expect(valuesOf(stopped)['anasazi']?.['viewChange']).toBeGreaterThan(0)
     expect(valuesOf(stopped)['anasazi']?.['crossP50']).toBeGreaterThan(0)
-    expect(valuesOf(killed)['anasazi']?.['kill']).toBeGreaterThan(0)
+    const [run] = killed?.variants[0]?.runs ?? []
+    for (const [name, times] of [
+      ['join', 20],
+      ['kill', 2],
+      ['restart', 2],
+    ] as const) {
+      expect(run?.samples[name]).toHaveLength(times)
+      expect(run?.values[name]).toBeGreaterThan(0)
+    }
   })
 
   it.runIf(process.platform === 'linux')('lets many in, and looks at those who are idle', async () => {

@@ -5,11 +5,12 @@ import { openAnasazi } from './anasazi-site.ts'
 import { BenchError } from './bench-error.ts'
 import { CorosyncClient, missingForCorosync, openCorosync } from './corosync-site.ts'
 import type { Buckets } from './histogram.ts'
+import type { Samples, Values } from './measures.ts'
 import { runRaw } from './raw-run.ts'
 import { type Choices, type Row, rowsOf, rowTitle, type Variant, variantName, variantsOf } from './row.ts'
-import { type Outcome, scenarios } from './scenarios.ts'
+import type { Outcome } from './scenario.ts'
+import { scenarios } from './scenarios.ts'
 import type { Site, SiteOptions } from './site.ts'
-import type { Values } from './measures.ts'
 
 export interface BenchOptions {
   readonly choices: Choices
@@ -19,6 +20,8 @@ export interface BenchOptions {
   readonly seconds: number
   /** Before that, for each daemon of the row: what has run for so short a time is not compiled yet. */
   readonly warmSeconds: number
+  /** How often each change of views is done in a turn. */
+  readonly repeat: number
   /** Each daemon in a network namespace of its own. */
   readonly namespaces: boolean
   /** Told what goes on, a line at a time. */
@@ -30,6 +33,8 @@ export interface BenchOptions {
 /** One turn of one variant. */
 export interface Run {
   readonly values: Values
+  /** What was measured several times in this turn; `values` has the medians. */
+  readonly samples: Samples
   /** Times of delivery at others, µs, by `histogram.ts`; empty where none were taken. */
   readonly times: Buckets
   /** Cores that others used meanwhile; null if unknown. */
@@ -100,12 +105,12 @@ async function runOnce(
   client: CorosyncClient | null,
 ): Promise<Run> {
   try {
-    const { values, times, othersCores } = await measure(row, variant, options, client)
-    return { values, times: times?.buckets() ?? [], othersCores, failed: null }
+    const { values, samples = {}, times, othersCores } = await measure(row, variant, options, client)
+    return { values, samples, times: times?.buckets() ?? [], othersCores, failed: null }
   } catch (error) {
     if (!(error instanceof BenchError)) throw error
     const failed = [error.message, error.advice].filter(Boolean).join(' ')
-    return { values: {}, times: [], othersCores: null, failed }
+    return { values: {}, samples: {}, times: [], othersCores: null, failed }
   }
 }
 
@@ -116,8 +121,8 @@ async function measure(
   client: CorosyncClient | null,
 ): Promise<Outcome> {
   const { system } = variant
-  const { namespaces, seconds, warmSeconds } = options
-  const timing = { seconds, warmSeconds: warmSeconds * row.members }
+  const { namespaces, seconds, warmSeconds, repeat } = options
+  const timing = { seconds, warmSeconds: warmSeconds * row.members, repeat }
   if (system === 'raw' || system === 'direct') return runRaw(system, row, namespaces, timing)
   const site = await open(variant, { members: row.members, namespaces }, client)
   try {

@@ -11,12 +11,15 @@ type WithoutPlace<Task> = Task extends WorkerTask ? Omit<Task, 'name' | 'address
 export interface Site {
   /** Names of the daemons: n1, n2, … */
   readonly names: readonly string[]
+  /** Of those that run now, by name. */
   readonly daemonPids: readonly number[]
   /** The hosts, if daemons have hosts of their own. */
   readonly network: Network | null
   /** Starts a worker at a daemon. */
   start(at: string, work: Work): Worker
   signal(daemon: string, signal: NodeJS.Signals): void
+  /** Starts a daemon that was killed, and waits until clients can connect. */
+  restart(daemon: string): Promise<void>
   close(): Promise<void>
 }
 

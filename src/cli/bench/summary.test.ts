@@ -3,7 +3,7 @@ import { painter } from '../style.ts'
 import { Histogram, merged } from './histogram.ts'
 import { reportHtml } from './html.ts'
 import type { Values } from './measures.ts'
-import { type Conditions, noiseText, resultsJson, rowText } from './report.ts'
+import { type Conditions, noiseText, resultsJson, rowText, spreadText } from './report.ts'
 import { type Choices, kinds, type Kind, rowsOf, rowTitle, variantName, variantsOf } from './row.ts'
 import type { RowResult, Run } from './run.ts'
 import { comparisonsOf, spreadOf, spreadsOf } from './summary.ts'
@@ -25,7 +25,7 @@ const choices: Choices = {
 function run(values: Values, times: readonly number[] = [], othersCores: number = 0): Run {
   const histogram = new Histogram()
   for (const each of times) histogram.add(each)
-  return { values, times: histogram.buckets(), othersCores, failed: null }
+  return { values, samples: {}, times: histogram.buckets(), othersCores, failed: null }
 }
 
 const conditions: Conditions = {
@@ -94,6 +94,14 @@ describe('a summary', () => {
     expect(spreadsOf(result.variants[1]!)).toEqual({ messages: { median: 310, least: 90, most: 380 } })
   })
 
+  it('of repetitions within turns has p99 and most of all of them', () => {
+    const first = Array.from({ length: 150 }, (_, i) => i + 1)
+    const runs = [first, [1000, 2000]].map(kill => ({ ...run({}), samples: { kill } }))
+    const { kill } = spreadsOf({ ...result.variants[0]!, runs })
+    expect(kill).toEqual({ median: 76.5, least: 1, most: 2000, p99: 1000 })
+    expect(spreadText('kill', kill)).toBe('76.5, p99 1,000.0, max 2,000.0')
+  })
+
   it('compares turn by turn: ours with others, safe with agreed', () => {
     const comparisons = comparisonsOf(result)
     expect(comparisons.map(each => `${each.variant} / ${each.with}`)).toEqual([
@@ -139,7 +147,7 @@ describe('the report', () => {
   })
 
   it('says what went wrong in a turn, and counts the others', () => {
-    const failed = { values: {}, times: [], othersCores: null, failed: 'a client was <lost>' }
+    const failed = { values: {}, samples: {}, times: [], othersCores: null, failed: 'a client was <lost>' }
     const [ours, ...others] = result.variants
     if (ours === undefined) throw new Error('nothing to spoil')
     const spoiled = { ...result, variants: [{ ...ours, runs: [failed, ...ours.runs.slice(1)] }, ...others] }

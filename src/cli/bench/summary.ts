@@ -8,6 +8,8 @@ export interface Spread {
   readonly median: number
   readonly least: number
   readonly most: number
+  /** Of what was measured several times within each turn. */
+  readonly p99?: number
 }
 
 /** Cores that others may use before a turn is called noisy. */
@@ -21,18 +23,26 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median, least: sorted[0] ?? Number.NaN, most: sorted.at(-1) ?? Number.NaN }
 }
 
+/** Of all repetitions of all turns. */
+export function pooledSpread(samples: readonly number[]): Spread {
+  const sorted = [...samples].sort((a, b) => a - b)
+  return { ...spreadOf(sorted), p99: sorted[Math.ceil(sorted.length * 0.99) - 1] ?? Number.NaN }
+}
+
 export function valuesOf(runs: readonly Run[], name: MeasureName): number[] {
   return runs
     .map(run => run.values[name])
     .filter((value): value is number => value !== undefined && Number.isFinite(value))
 }
 
-/** Of every measure that the variant has. */
+/** Of every measure that the variant has: of its turns, or of all repetitions where there are several in each turn. */
 export function spreadsOf({ runs }: VariantResult): { readonly [Name in MeasureName]?: Spread } {
   const spreads: { [Name in MeasureName]?: Spread } = {}
   for (const name of measureNames) {
+    const samples = runs.flatMap(run => run.samples[name] ?? [])
     const values = valuesOf(runs, name)
-    if (values.length > 0) spreads[name] = spreadOf(values)
+    if (samples.length > 0) spreads[name] = pooledSpread(samples)
+    else if (values.length > 0) spreads[name] = spreadOf(values)
   }
   return spreads
 }

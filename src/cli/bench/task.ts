@@ -6,6 +6,8 @@
  *                                is 1, the first one at FIRST (µs); after WARM seconds measure for SECONDS
  *     mark TIME                  times are counted apart from what is sent at TIME (µs) on, until a view follows
  *     end                        what is measured ends now
+ *     enter                      join the group that others are in; `asked` first
+ *     leave                      leave it again; `asked` first
  *     stop                       say a last word, and end when those of all talkers have come
  *     quit                       end
  */
@@ -50,7 +52,14 @@ export interface JoinerTask {
   readonly groups: number
 }
 
-export type WorkerTask = MemberTask | CrowdTask | JoinerTask
+/** One session that enters and leaves the group of the members. */
+export interface VisitorTask {
+  readonly kind: 'visitor'
+  readonly name: string
+  readonly address: string
+}
+
+export type WorkerTask = MemberTask | CrowdTask | JoinerTask | VisitorTask
 
 export interface Measured {
   readonly type: 'measured'
@@ -90,6 +99,12 @@ export interface Entered {
   readonly at: number
 }
 
+/** A visitor begins to do what it was told, at this time, µs. */
+export interface Asked {
+  readonly type: 'asked'
+  readonly at: number
+}
+
 export type Answer =
   | { readonly type: 'ready' }
   /** The measurement begins. */
@@ -100,3 +115,6 @@ export type Answer =
   | Finished
   | SawView
   | Entered
+  | Asked
+  /** A visitor is out of the group. */
+  | { readonly type: 'left' }

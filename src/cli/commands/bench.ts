@@ -25,6 +25,7 @@ interface BenchChoices {
   readonly limit: ('raw' | 'direct')[]
   readonly network?: 'loopback' | 'namespaces'
   readonly pairs?: number
+  readonly repeat?: number
   readonly seconds?: number
   readonly warm?: number
   readonly quick?: true
@@ -48,6 +49,11 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     .option(
       '--pairs <turns>',
       'how often every variant has its turn (default: 5, with --quick 1)',
+      countOption,
+    )
+    .option(
+      '--repeat <times>',
+      'how often each turn of `views` does each change (default: 5, with --quick 2)',
       countOption,
     )
     .option('--seconds <seconds>', 'that each turn measures (default: 5, with --quick 1)', positive)
@@ -147,6 +153,7 @@ async function bench(
   const rows = await runBench({
     choices: rowChoices(names, choices),
     pairs,
+    repeat: choices.repeat ?? (quick ? 2 : 5),
     seconds,
     warmSeconds: choices.warm ?? (quick ? 0.2 : 2.5),
     namespaces,
