@@ -5,7 +5,7 @@ import { type MeasureName, measures, valueText } from './measures.ts'
 import { type Bar, barsSvg, escaped, tailSvg } from './plot.ts'
 import { type Conditions, failuresOf, noiseText, tableOf, usedMeasures } from './report.ts'
 import { type Kind, kinds } from './row.ts'
-import type { RowResult } from './run.ts'
+import type { RowResult } from './result.ts'
 import { spreadsOf } from './summary.ts'
 
 /** What a row's bars show: the first of these that it has. */

@@ -35,6 +35,7 @@ export type MeasureName =
   | 'kill'
   | 'restart'
   | 'busy'
+  | 'wakeUps'
   | 'daemonMemory'
   | 'clientMemory'
   | 'entered'
@@ -62,6 +63,7 @@ export const measures: Readonly<Record<MeasureName, Measure>> = {
   kill: measure('kill -9 → view', 'ms', 'less', 1),
   restart: measure('restart → one view', 'ms', 'less', 1),
   busy: measure('CPU of the busiest daemon', '%', 'less', 2),
+  wakeUps: measure('wake-ups of the busiest daemon', '/s', 'less', 0),
   daemonMemory: measure('memory of a daemon', 'MB', 'less', 0),
   clientMemory: measure('memory of a client', 'MB', 'less', 0),
   entered: measure('until all is there', 'ms', 'less', 0),

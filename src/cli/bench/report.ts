@@ -4,8 +4,8 @@ import { cpus, totalmem } from 'node:os'
 import type { Paint } from '../style.ts'
 import { columns } from '../style.ts'
 import { measureNames, measures, type MeasureName, valueText } from './measures.ts'
-import type { RowResult } from './run.ts'
-import { comparisonsOf, noisyCores, noisyRuns, type Spread, spreadsOf } from './summary.ts'
+import type { RowResult } from './result.ts'
+import { comparisonsOf, noiseOf, noisyCores, type Spread, spreadsOf } from './summary.ts'
 
 export interface Conditions {
   readonly version: string
@@ -97,17 +97,20 @@ function factorText(factor: number): string {
   return factor.toLocaleString('en', { maximumSignificantDigits: 3 })
 }
 
-/** One line about what may have disturbed the results. */
+/** What may have disturbed the results, in a line. */
 export function noiseText(rows: readonly RowResult[]): string {
-  const { noisy, all } = noisyRuns(rows)
-  if (noisy === 0) return `No other process used more than ${noisyCores} cores during any of ${all} turns.`
-  return `During ${noisy} of ${all} turns other processes used more than ${noisyCores} cores: do not trust small differences.`
+  const { noisy, all, reruns } = noiseOf(rows)
+  const again = reruns === 0 ? '' : ` Turns were run again ${reruns} ${reruns === 1 ? 'time' : 'times'}.`
+  if (noisy === 0) {
+    return `No other process used more than ${noisyCores} cores during any of ${all} turns that count.${again}`
+  }
+  return `During ${noisy} of ${all} turns other processes used more than ${noisyCores} cores: do not trust small differences.${again}`
 }
 
 export function resultsJson(rows: readonly RowResult[], conditions: Conditions): string {
   const document = {
     conditions,
-    noise: noisyRuns(rows),
+    noise: noiseOf(rows),
     rows: rows.map(result => ({
       title: result.title,
       row: result.row,

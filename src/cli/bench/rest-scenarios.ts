@@ -4,18 +4,25 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Crew } from './crew.ts'
 import { nowMicros } from './payload.ts'
 import type { Scenario } from './scenario.ts'
-import { memory, Meter } from './usage.ts'
+import { activity, type Activity, memory, Meter } from './usage.ts'
 
 export const idle: Scenario = async (site, _row, variant, timing) => {
   const crew = await Crew.enter(site, { variant, size: () => 64, groups: 1, talkers: 0 })
   await pause(timing.warmSeconds * 1000)
   const meter = new Meter(site.daemonPids)
+  const before = site.daemonPids.map(activity)
   await pause(timing.seconds * 1000)
+  const after = site.daemonPids.map(activity)
   const spent = meter.read()
-  const busiest = Math.max(...spent.cpu) / spent.seconds
+  const most = (name: keyof Activity): number =>
+    Math.max(...after.map((each, i) => each[name] - (before[i]?.[name] ?? 0))) / spent.seconds
   await crew.finish()
   return {
-    values: { busy: busiest * 100, daemonMemory: Math.max(...site.daemonPids.map(pid => memory(pid).now)) },
+    values: {
+      busy: most('cpuSeconds') * 100,
+      wakeUps: most('wakeUps'),
+      daemonMemory: Math.max(...site.daemonPids.map(pid => memory(pid).now)),
+    },
     times: null,
     othersCores: spent.othersCores,
   }

@@ -1,7 +1,7 @@
 /** Medians over the turns of a variant, and what it is compared with in the same turns. */
 
 import { type MeasureName, measureNames } from './measures.ts'
-import type { Run, RowResult, VariantResult } from './run.ts'
+import type { Run, RowResult, VariantResult } from './result.ts'
 import type { ServiceName } from './task.ts'
 
 export interface Spread {
@@ -82,8 +82,20 @@ function ratiosOf(one: VariantResult, other: VariantResult): Comparison['ratios'
   return ratios
 }
 
-/** How many turns others disturbed. */
-export function noisyRuns(rows: readonly RowResult[]): { readonly noisy: number; readonly all: number } {
+export function isNoisy({ othersCores }: Run): boolean {
+  return (othersCores ?? 0) > noisyCores
+}
+
+export interface Noise {
+  /** Turns that others disturbed, also when they were run again. */
+  readonly noisy: number
+  readonly all: number
+  /** Times that turns were run again. */
+  readonly reruns: number
+}
+
+export function noiseOf(rows: readonly RowResult[]): Noise {
   const runs = rows.flatMap(({ variants }) => variants.flatMap(each => each.runs))
-  return { noisy: runs.filter(({ othersCores }) => (othersCores ?? 0) > noisyCores).length, all: runs.length }
+  const reruns = runs.reduce((sum, run) => sum + run.reruns, 0)
+  return { noisy: runs.filter(isNoisy).length, all: runs.length, reruns }
 }

@@ -1,6 +1,6 @@
 /** What processes and the machine use, as the kernel counts it. Linux. */
 
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 /** The kernel's unit of time in these files, for all that Node runs on. */
 const ticksPerSecond = 100
@@ -26,6 +26,42 @@ export function memory(pid: number): { readonly now: number; readonly peak: numb
     return { now: of('VmRSS'), peak: of('VmHWM') }
   } catch {
     return { now: 0, peak: 0 }
+  }
+}
+
+/** What a process did so far, with all its threads, finer than its CPU seconds are counted. */
+export interface Activity {
+  /** Time on a core, s; in ticks where the kernel keeps nothing finer. */
+  readonly cpuSeconds: number
+  /** How often a thread of it had nothing to do and was woken again. */
+  readonly wakeUps: number
+}
+
+export function activity(pid: number): Activity {
+  let nanoseconds = 0
+  let wakeUps = 0
+  for (const thread of threadsOf(pid)) {
+    nanoseconds += Number(textOf(`${thread}/schedstat`).split(' ')[0])
+    wakeUps += Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(textOf(`${thread}/status`))?.[1] ?? 0)
+  }
+  return { cpuSeconds: nanoseconds > 0 ? nanoseconds / 1e9 : cpuSeconds(pid), wakeUps }
+}
+
+function threadsOf(pid: number): string[] {
+  const directory = `/proc/${pid}/task`
+  try {
+    return readdirSync(directory).map(thread => `${directory}/${thread}`)
+  } catch {
+    return []
+  }
+}
+
+/** Empty for what is gone. */
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
   }
 }
 
