@@ -3,10 +3,11 @@
 import { Lab } from '../lab/lab.ts'
 import { Network } from '../lab/netns.ts'
 import { Scratch } from './scratch.ts'
+import { cellLines } from './settings.ts'
 import { daemonNames, type Site, type SiteOptions, type Work } from './site.ts'
 import { moduleCommand, Worker } from './worker.ts'
 
-export async function openAnasazi({ members, namespaces }: SiteOptions): Promise<Site> {
+export async function openAnasazi({ members, namespaces, settings }: SiteOptions): Promise<Site> {
   const names = daemonNames(members)
   const network = namespaces ? new Network(names) : null
   let lab: Lab | null = null
@@ -14,6 +15,7 @@ export async function openAnasazi({ members, namespaces }: SiteOptions): Promise
     lab = await Lab.create({
       names,
       trace: false,
+      cell: cellLines(settings).join('\n'),
       ...(network === null
         ? {}
         : {

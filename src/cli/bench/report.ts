@@ -5,6 +5,7 @@ import type { Paint } from '../style.ts'
 import { columns } from '../style.ts'
 import { measureNames, measures, type MeasureName, valueText } from './measures.ts'
 import type { RowResult } from './result.ts'
+import type { Settings } from './settings.ts'
 import { comparisonsOf, noiseOf, noisyCores, type Spread, spreadsOf } from './summary.ts'
 
 export interface Conditions {
@@ -14,6 +15,8 @@ export interface Conditions {
   readonly processor: string
   readonly memoryGigabytes: number
   readonly network: 'loopback' | 'namespaces'
+  /** Of the cells of all daemons of ours; empty: the defaults. */
+  readonly settings: Settings
   readonly pairs: number
   readonly seconds: number
   /** Version of the peer; absent if none was measured. */

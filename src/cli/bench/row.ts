@@ -1,5 +1,6 @@
 /** What can be measured: kinds of work, their sizes, and the systems that do it. */
 
+import { mergedSettings, type Settings } from './settings.ts'
 import type { Iteration, ServiceName } from './task.ts'
 
 export type Kind =
@@ -36,6 +37,16 @@ export interface Variant {
   readonly system: System
   readonly iterator: Iteration
   readonly service: ServiceName
+  /** Of the cells of its daemons; of ours. */
+  readonly settings: Settings
+  /** What distinguishes it from ours as such; '' for that. */
+  readonly version: string
+}
+
+/** Ours once more, with other settings. */
+export interface Version {
+  readonly name: string
+  readonly settings: Settings
 }
 
 export interface Choices {
@@ -45,6 +56,9 @@ export interface Choices {
   readonly senders: readonly ('all' | 'one')[]
   readonly services: readonly ServiceName[]
   readonly iterators: readonly Iteration[]
+  /** Of all daemons of ours. */
+  readonly settings: Settings
+  readonly versions: readonly Version[]
   readonly peers: readonly ('corosync' | 'corosync-udpu')[]
   readonly limits: readonly ('raw' | 'direct')[]
   /** Messages a second of each talker, where the load is fixed. */
@@ -120,21 +134,26 @@ export function variantsOf(row: Row, choices: Choices): Variant[] {
   const talks = row.talkers > 0
   const services = talks && kind !== 'paused' ? choices.services : choices.services.slice(0, 1)
   const iterators = row.rate === 0 && talks ? choices.iterators : choices.iterators.slice(0, 1)
+  const versions = [{ name: '', settings: {} }, ...choices.versions].map(({ name, settings }) => ({
+    version: name,
+    settings: mergedSettings(choices.settings, settings),
+  }))
   const ours = services.flatMap(service =>
-    iterators.map(iterator => ({ system: 'anasazi' as const, iterator, service })),
+    iterators.flatMap(iterator =>
+      versions.map(version => ({ system: 'anasazi' as const, iterator, service, ...version })),
+    ),
   )
-  const plain = { iterator: 'batches', service: 'agreed' } as const
+  const plain = { iterator: 'batches', service: 'agreed', settings: {}, version: '' } as const
   // A client of corosync would need a connection for each group.
   const peers = kind === 'joiner' ? [] : choices.peers
   const limits = kind === 'throughput' || kind === 'groups' ? choices.limits : []
   return [...ours, ...[...peers, ...limits].map(system => ({ system, ...plain }))]
 }
 
-export function variantName({ system, iterator, service }: Variant): string {
+export function variantName({ system, iterator, service, version }: Variant): string {
   if (system !== 'anasazi') return system
-  return [system, ...(service === 'safe' ? ['safe'] : []), ...(iterator === 'plain' ? ['plain'] : [])].join(
-    ' ',
-  )
+  const how = [service === 'safe' ? 'safe' : '', iterator === 'plain' ? 'plain' : '', version]
+  return [system, ...how].filter(Boolean).join(' ')
 }
 
 export function rowTitle(row: Row): string {

@@ -21,6 +21,8 @@ async function play(
       senders: ['all'],
       services: ['agreed'],
       iterators: ['batches'],
+      settings: {},
+      versions: [],
       peers: [],
       limits: [],
       rate: 500,
@@ -59,6 +61,7 @@ const conditions: Conditions = {
   processor: '',
   memoryGigabytes: 1,
   network: 'loopback',
+  settings: {},
   pairs: 1,
   seconds: 0.4,
 }
@@ -73,6 +76,14 @@ describe('the benchmark', () => {
     expect(values['anasazi']?.['fairness']).toBeLessThanOrEqual(100)
     const document = JSON.parse(resultsJson(rows, conditions))
     expect(document.rows[0].variants[0].runs[0].values.messages).toBe(values['anasazi']?.['messages'])
+  })
+
+  it.runIf(process.platform === 'linux')('compares settings of its own daemons', async () => {
+    const settings = { limits: { windowBytes: 262_144 } }
+    const rows = await play(['throughput'], { senders: ['one'], versions: [{ name: 'small', settings }] })
+    const values = valuesOf(rows[0])
+    expect(Object.keys(values)).toEqual(['anasazi', 'anasazi small'])
+    for (const each of Object.values(values)) expectMoved(each)
   })
 
   it.runIf(process.platform === 'linux')('floods from one sender, safe, and without daemons', async () => {

@@ -125,7 +125,7 @@ async function measure(
   const { namespaces, seconds, warmSeconds, repeat } = options
   const timing = { seconds, warmSeconds: warmSeconds * row.members, repeat }
   if (system === 'raw' || system === 'direct') return runRaw(system, row, namespaces, timing)
-  const site = await open(variant, { members: row.members, namespaces }, client)
+  const site = await open(variant, { members: row.members, namespaces, settings: variant.settings }, client)
   try {
     return await scenarios[row.kind](site, row, variant, timing)
   } finally {

@@ -1,6 +1,7 @@
 /** A system that is measured, running: daemons, and working processes at them. */
 
 import type { Network } from '../lab/netns.ts'
+import type { Settings } from './settings.ts'
 import type { WorkerTask } from './task.ts'
 import type { Worker } from './worker.ts'
 
@@ -28,6 +29,8 @@ export interface SiteOptions {
   readonly members: number
   /** Each in a network namespace of its own. */
   readonly namespaces: boolean
+  /** Of the cells of ours. */
+  readonly settings: Settings
 }
 
 export function daemonNames(count: number): string[] {

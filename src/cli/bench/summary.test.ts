@@ -4,9 +4,20 @@ import { Histogram, merged } from './histogram.ts'
 import { reportHtml } from './html.ts'
 import type { Values } from './measures.ts'
 import { type Conditions, noiseText, resultsJson, rowText, spreadText } from './report.ts'
-import { type Choices, kinds, type Kind, rowsOf, rowTitle, variantName, variantsOf } from './row.ts'
+import {
+  type Choices,
+  kinds,
+  type Kind,
+  rowsOf,
+  rowTitle,
+  type Variant,
+  variantName,
+  variantsOf,
+} from './row.ts'
 import type { RowResult, Run } from './result.ts'
 import { quietest } from './run.ts'
+import { cellLines, mergedSettings, settingOf } from './settings.ts'
+import { problemOf } from './settings-check.ts'
 import { comparisonsOf, spreadOf, spreadsOf } from './summary.ts'
 
 const choices: Choices = {
@@ -16,6 +27,8 @@ const choices: Choices = {
   senders: ['all', 'one'],
   services: ['agreed', 'safe'],
   iterators: ['batches', 'plain'],
+  settings: { thread: 'dedicated' },
+  versions: [],
   peers: ['corosync'],
   limits: ['raw'],
   rate: 1000,
@@ -36,8 +49,17 @@ const conditions: Conditions = {
   processor: '<one & only>',
   memoryGigabytes: 8,
   network: 'loopback',
+  settings: {},
   pairs: 3,
   seconds: 1,
+}
+
+const ours: Variant = {
+  system: 'anasazi',
+  iterator: 'batches',
+  service: 'agreed',
+  settings: {},
+  version: '',
 }
 
 const result: RowResult = {
@@ -46,17 +68,17 @@ const result: RowResult = {
   variants: [
     {
       name: 'anasazi',
-      variant: { system: 'anasazi', iterator: 'batches', service: 'agreed' },
+      variant: { ...ours, system: 'anasazi', service: 'agreed' },
       runs: [100, 400, 300].map(messages => run({ messages, megabytes: messages }, [200, 300, 5000])),
     },
     {
       name: 'anasazi safe',
-      variant: { system: 'anasazi', iterator: 'batches', service: 'safe' },
+      variant: { ...ours, system: 'anasazi', service: 'safe' },
       runs: [90, 380, 310].map(messages => run({ messages, crossP99: Number.NaN })),
     },
     {
       name: 'corosync',
-      variant: { system: 'corosync', iterator: 'batches', service: 'agreed' },
+      variant: { ...ours, system: 'corosync', service: 'agreed' },
       runs: [10, 20, 30].map(messages => run({ messages }, [], 0.5)),
     },
   ],
@@ -138,6 +160,62 @@ describe('a turn that others disturb', () => {
   })
 })
 
+describe('settings', () => {
+  it('are merged key by key, and the later one wins', () => {
+    const all = [
+      'limits.windowBytes=65536',
+      'limits.queueBytes=1',
+      'thread=dedicated',
+      'limits.queueBytes=65536',
+    ]
+    const settings = mergedSettings(...all.map(settingOf))
+    expect(settings).toEqual({ limits: { windowBytes: 65_536, queueBytes: 65_536 }, thread: 'dedicated' })
+    expect(cellLines(settings)).toEqual([
+      '    limits: {"windowBytes":65536,"queueBytes":65536}',
+      '    thread: "dedicated"',
+    ])
+    expect(problemOf(settings)).toMatch(/^limits.maxFrameBytes: is 262144, more than a window/)
+    expect(problemOf(mergedSettings(settings, settingOf('limits.maxFrameBytes=65536')))).toBeNull()
+    expect(mergedSettings(settingOf('constructor.name=1'))).toEqual({ constructor: { name: 1 } })
+  })
+
+  it.each(['', '=1', 'limits', 'limits.=1', '.a=1', '__proto__.a=1', 'a b=1'])('are refused: %j', text => {
+    expect(() => settingOf(text)).toThrow('is not KEY=VALUE')
+  })
+
+  it('that no cell can have are said', () => {
+    expect(problemOf(settingOf('limits.windowByte=65536'))).toMatch(/^limits.*did you mean windowBytes/)
+    expect(problemOf(settingOf('limits.windowBytes=x'))).toMatch(/^limits\.windowBytes: is "x"/)
+    expect(problemOf(settingOf('peers.n2=127.0.0.1:1'))).toBe('peers: is what the benchmark itself sets')
+  })
+
+  it('make variants that are compared with ours as such', () => {
+    const versions = [{ name: 'x', settings: settingOf('thread=host') }]
+    const [row] = rowsOf({ ...choices, kinds: ['throughput'] })
+    const variants = variantsOf(row!, { ...choices, versions, iterators: ['batches'], limits: [] })
+    expect(variants.map(variantName)).toEqual([
+      'anasazi',
+      'anasazi x',
+      'anasazi safe',
+      'anasazi safe x',
+      'corosync',
+    ])
+    expect(variants[0]?.settings).toEqual({ thread: 'dedicated' })
+    expect(variants[1]?.settings).toEqual({ thread: 'host' })
+    const runs = [run({ messages: 1 })]
+    const results = variants.map(variant => ({ name: variantName(variant), variant, runs }))
+    const names = comparisonsOf({ ...result, variants: results }).map(
+      each => `${each.variant} / ${each.with}`,
+    )
+    expect(names.slice(4)).toEqual([
+      'anasazi x / anasazi',
+      'anasazi safe / anasazi',
+      'anasazi safe x / anasazi x',
+      'anasazi safe x / anasazi safe',
+    ])
+  })
+})
+
 describe('rows', () => {
   it('are all combinations of throughput, and the others as they are', () => {
     const rows = rowsOf(choices)
@@ -179,9 +257,9 @@ describe('the report', () => {
       failed: 'a client was <lost>',
       reruns: 0,
     }
-    const [ours, ...others] = result.variants
-    if (ours === undefined) throw new Error('nothing to spoil')
-    const spoiled = { ...result, variants: [{ ...ours, runs: [failed, ...ours.runs.slice(1)] }, ...others] }
+    const [first, ...others] = result.variants
+    if (first === undefined) throw new Error('nothing to spoil')
+    const spoiled = { ...result, variants: [{ ...first, runs: [failed, ...first.runs.slice(1)] }, ...others] }
     const text = rowText(spoiled, painter(false))
     expect(text).toContain('  failed anasazi, round 1: a client was <lost>\n')
     expect(text).toMatch(/messages +\/s +350 \(300–400\) .* × 15 \(10–20\)/)

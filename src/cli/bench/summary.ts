@@ -54,21 +54,27 @@ export interface Comparison {
   readonly ratios: { readonly [Name in MeasureName]?: Spread }
 }
 
-/** Ours with every peer and limit, and safe with agreed. */
+/** Ours with every peer and limit, other versions of ours with ours as such, and safe with agreed. */
 export function comparisonsOf({ variants }: RowResult): Comparison[] {
   const ours = variants.filter(({ variant }) => variant.system === 'anasazi')
   const strangers = variants.filter(({ variant }) => variant.system !== 'anasazi')
   const pairs: [VariantResult, VariantResult][] = ours.flatMap(one =>
     strangers.map((other): [VariantResult, VariantResult] => [one, other]),
   )
-  const find = (service: ServiceName, like: VariantResult): VariantResult | undefined =>
-    ours.find(({ variant }) => variant.service === service && variant.iterator === like.variant.iterator)
-  for (const safe of ours.filter(({ variant }) => variant.service === 'safe')) {
-    const agreed = find('agreed', safe)
-    if (agreed !== undefined) pairs.push([safe, agreed])
+  const compare = (one: VariantResult, change: { service: ServiceName } | { version: string }): void => {
+    const like = { ...one.variant, ...change }
+    const other = ours.find(({ variant }) => alike.every(name => variant[name] === like[name]))
+    if (other !== undefined && other !== one) pairs.push([one, other])
+  }
+  for (const one of ours) {
+    if (one.variant.service === 'safe') compare(one, { service: 'agreed' })
+    if (one.variant.version !== '') compare(one, { version: '' })
   }
   return pairs.map(([one, other]) => ({ variant: one.name, with: other.name, ratios: ratiosOf(one, other) }))
 }
+
+/** Two of ours that have these in common do the same. */
+const alike = ['service', 'iterator', 'version'] as const
 
 function ratiosOf(one: VariantResult, other: VariantResult): Comparison['ratios'] {
   const ratios: { [Name in MeasureName]?: Spread } = {}
