@@ -1,50 +1,68 @@
 /** Daemons of this build, and clients of its library. */
 
-import { Lab } from '../lab/lab.ts'
-import { Network } from '../lab/netns.ts'
+import { dirname, join } from 'node:path'
+import { Lab, type StartOptions } from '../lab/lab.ts'
 import { Scratch } from './scratch.ts'
 import { cellLines } from './settings.ts'
 import { daemonNames, type Site, type SiteOptions, type Work } from './site.ts'
+import { Underlay } from './underlay.ts'
 import { moduleCommand, Worker } from './worker.ts'
 
-export async function openAnasazi({ members, namespaces, settings }: SiteOptions): Promise<Site> {
-  const names = daemonNames(members)
-  const network = namespaces ? new Network(names) : null
+export async function openAnasazi(options: SiteOptions): Promise<Site> {
+  const underlay = new Underlay(daemonNames(options.members), options.terrain)
+  return openOn(underlay, async () => {
+    const addresses = new Map<string, string>()
+    for (const name of underlay.names) addresses.set(name, await underlay.address(name))
+    const lab = await Lab.create({
+      names: underlay.names,
+      trace: false,
+      cell: cellLines(options.settings).join('\n'),
+      within: name => underlay.within(name),
+      address: name => addresses.get(name) ?? '',
+      route: (from, to, address) => underlay.route(from, to, address),
+    })
+    return { lab, cell: 'main', start: () => ({}) }
+  })
+}
+
+/** Daemons that are configured and not started. */
+export interface Prepared {
+  readonly lab: Lab
+  /** The cell whose socket clients connect to. */
+  readonly cell: string
+  start(name: string): StartOptions
+}
+
+/** Starts all daemons; if that fails nothing is left behind. */
+export async function openOn(underlay: Underlay, prepare: () => Promise<Prepared>): Promise<Site> {
   let lab: Lab | null = null
   try {
-    lab = await Lab.create({
-      names,
-      trace: false,
-      cell: cellLines(settings).join('\n'),
-      ...(network === null
-        ? {}
-        : {
-            within: (name: string) => network.within(name),
-            address: (name: string) => `${network.address(name)}:4803`,
-          }),
-    })
-    await lab.startAll()
-    return siteOf(lab, network)
+    const prepared = await prepare()
+    lab = prepared.lab
+    await Promise.all(underlay.names.map(name => prepared.lab.start(name, prepared.start(name))))
+    return siteOf(underlay, prepared)
   } catch (error) {
     await lab?.close()
-    network?.close()
+    await underlay.close()
     throw error
   }
 }
 
-function siteOf(lab: Lab, network: Network | null): Site {
+function siteOf(underlay: Underlay, { lab, cell, start }: Prepared): Site {
   const workers: Worker[] = []
   const scratch = new Scratch(lab.directory)
   return {
     names: lab.names,
+    links: underlay.links,
+    helperPids: underlay.pids,
     get daemonPids() {
       return lab.names.map(name => lab.daemon(name).pid)
     },
-    network,
     start(at: string, work: Work) {
       const name = `${work.kind}-${workers.length + 1}`
       // Unix sockets are files: a client reaches its daemon from wherever it runs.
-      const task = JSON.stringify({ ...work, name, address: lab.url(at) })
+      const address = `unix:${join(dirname(lab.socket(at)), `${cell}.sock`)}`
+      const task = JSON.stringify({ ...work, name, address })
       const worker = new Worker(`client ${name} at ${at}`, moduleCommand('client-main', task))
       workers.push(worker)
       return worker
@@ -52,13 +70,13 @@ function siteOf(lab: Lab, network: Network | null): Site {
     signal: (daemon, signal) => lab.signal(daemon, signal),
     async restart(daemon) {
       await lab.end(daemon, 'SIGKILL')
-      await lab.start(daemon)
+      await lab.start(daemon, start(daemon))
     },
     async close() {
       await Promise.all(workers.map(worker => worker.quit()))
       await lab.close()
       scratch.close()
-      network?.close()
+      await underlay.close()
     },
   }
 }

@@ -4,10 +4,11 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { missingForNetwork, Network } from '../lab/netns.ts'
+import { missingForNetwork } from '../lab/netns.ts'
 import { BenchError } from './bench-error.ts'
 import { Scratch } from './scratch.ts'
 import { daemonNames, type Site, type SiteOptions, type Work } from './site.ts'
+import { Underlay } from './underlay.ts'
 import { Worker } from './worker.ts'
 
 export type CorosyncTransport = 'knet' | 'udpu'
@@ -46,10 +47,10 @@ export class CorosyncClient {
 export async function openCorosync(
   client: CorosyncClient,
   transport: CorosyncTransport,
-  { members }: SiteOptions,
+  { members, terrain }: SiteOptions,
 ): Promise<Site> {
   const names = daemonNames(members)
-  const network = new Network(names)
+  const underlay = new Underlay(names, { ...terrain, namespaces: true })
   const scratch = new Scratch()
   const daemons = new Map<string, ChildProcess>()
   const workers: Worker[] = []
@@ -62,18 +63,18 @@ export async function openCorosync(
     end()
     await Promise.all(gone)
     process.removeListener('exit', end)
-    network.close()
+    await underlay.close()
     scratch.close()
   }
   const configuration = scratch.file('corosync.conf')
   const begin = (name: string): Promise<void> => {
-    const daemon = launch(network, name, configuration)
+    const daemon = launch(underlay, name, configuration)
     daemons.set(name, daemon)
-    return untilAnswers(network, name, daemon, client)
+    return untilAnswers(underlay, name, daemon, client)
   }
   process.once('exit', end)
   try {
-    writeFileSync(configuration, configurationText(network, names, transport))
+    writeFileSync(configuration, configurationText(underlay, transport))
     await Promise.all(names.map(begin))
   } catch (error) {
     await close()
@@ -81,13 +82,14 @@ export async function openCorosync(
   }
   return {
     names,
-    network,
+    links: underlay.links,
+    helperPids: [],
     get daemonPids() {
       return names.map(name => daemons.get(name)?.pid ?? 0)
     },
     start(at: string, work: Work) {
       const args = clientArguments(work).map(String)
-      const command = [...network.within(at), client.program, ...args]
+      const command = [...underlay.within(at), client.program, ...args]
       const worker = new Worker(`corosync client ${workers.length + 1} at ${at}`, command)
       workers.push(worker)
       return worker
@@ -114,9 +116,9 @@ function clientArguments(work: Work): (string | number)[] {
  * Its defaults, but for real-time scheduling: with that it starves its own clients on a machine of few cores. There is no
  * provider of a quorum, so that every part of a network goes on.
  */
-function configurationText(network: Network, names: readonly string[], transport: CorosyncTransport): string {
-  const nodes = names.map(
-    (name, i) => `  node { ring0_addr: ${network.address(name)}\n name: ${name}\n nodeid: ${i + 1}\n }`,
+function configurationText(underlay: Underlay, transport: CorosyncTransport): string {
+  const nodes = underlay.names.map(
+    (name, i) => `  node { ring0_addr: ${underlay.host(name)}\n name: ${name}\n nodeid: ${i + 1}\n }`,
   )
   // The braces of this file must end their lines.
   const lines = [
@@ -141,10 +143,10 @@ function configurationText(network: Network, names: readonly string[], transport
   return `${lines.join('\n')}\n`
 }
 
-function launch(network: Network, name: string, configuration: string): ChildProcess {
+function launch(underlay: Underlay, name: string, configuration: string): ChildProcess {
   // The namespace of mounts is its own already: what is mounted here is seen by nobody else.
   const script = `mount -t tmpfs none /run && mount -t tmpfs none /var/lib/corosync && exec corosync -f -c "$0"`
-  const [command, ...args] = [...network.within(name), 'sh', '-c', script, configuration]
+  const [command, ...args] = [...underlay.within(name), 'sh', '-c', script, configuration]
   const daemon = spawn(command as string, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let words = ''
   daemon.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -163,13 +165,13 @@ function ended(daemon: ChildProcess): Promise<void> {
 
 /** Until clients can connect. @throws BenchError if it ends before. */
 async function untilAnswers(
-  network: Network,
+  underlay: Underlay,
   name: string,
   daemon: ChildProcess,
   client: CorosyncClient,
 ): Promise<void> {
   for (;;) {
-    const [command, ...args] = [...network.within(name), client.program, 'probe']
+    const [command, ...args] = [...underlay.within(name), client.program, 'probe']
     const answers = await new Promise<boolean>(resolve => {
       const probe = spawn(command as string, args, { stdio: 'ignore' })
       probe.once('exit', code => resolve(code === 0))

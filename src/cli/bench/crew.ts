@@ -68,7 +68,7 @@ export class Crew {
   /** What all of these have measured, and what daemons (first) and workers have spent meanwhile. */
   async watch(workers: readonly Worker[] = this.staff): Promise<Watched> {
     await Promise.all(workers.map(worker => worker.hear('began')))
-    const meter = new Meter([...this.site.daemonPids, ...workers.map(({ pid }) => pid)])
+    const meter = new Meter([...this.site.daemonPids, ...workers.map(({ pid }) => pid)], this.site.helperPids)
     const measured = await Promise.all(workers.map(worker => worker.hear('measured')))
     return { measured, spent: meter.read() }
   }

@@ -42,14 +42,24 @@ ${sections.join('\n')}
 }
 
 function conditionsText(conditions: Conditions): string[] {
-  const { version, node, cores, processor, memoryGigabytes, network, pairs, seconds, corosync } = conditions
-  const hosts =
-    network === 'loopback' ? 'daemons on loopback' : 'each daemon in a network namespace of its own'
+  const { version, node, cores, processor, memoryGigabytes, pairs, seconds, corosync } = conditions
   return [
-    `Anasazi ${version}, Node ${node}${corosync === undefined ? '' : `, corosync ${corosync}`}; ${hosts}.`,
+    `Anasazi ${version}, Node ${node}${corosync === undefined ? '' : `, corosync ${corosync}`}; ${groundText(conditions)}.`,
     `${cores} cores (${processor}), ${memoryGigabytes} GB.`,
     `${pairs} ${pairs === 1 ? 'turn' : 'turns'} of ${seconds} s of each variant, one variant after the other. Median (least–most).`,
   ]
+}
+
+/** What daemons stand on, and how they are set. */
+function groundText({ namespaces, rateLimit, delayMs, settings }: Conditions): string {
+  return [
+    namespaces ? 'each daemon in a network namespace of its own, MTU 1500' : 'daemons on loopback',
+    rateLimit > 0 ? `each sends at most ${rateLimit} Mbit/s` : '',
+    delayMs > 0 ? `${delayMs} ms between them` : '',
+    Object.keys(settings).length > 0 ? `cells with ${JSON.stringify(settings)}` : '',
+  ]
+    .filter(Boolean)
+    .join(', ')
 }
 
 function rowHtml(result: RowResult): string {

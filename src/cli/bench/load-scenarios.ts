@@ -81,7 +81,7 @@ export const paused: Scenario = async (site, row, variant, timing) => {
   const part = spread(1, rate)(0)
   crew.begin(index => (index === 0 ? part : quiet), timing.warmSeconds, longest)
   await Promise.all(others.map(worker => worker.hear('began')))
-  const meter = new Meter([...site.daemonPids, ...others.map(({ pid }) => pid)])
+  const meter = new Meter([...site.daemonPids, ...others.map(({ pid }) => pid)], site.helperPids)
   await pause(timing.seconds * 1000)
   const from = nowMicros() + leadMicros
   for (const worker of others) worker.tell('mark', from)

@@ -5,9 +5,10 @@
  *     raw-main client  SOCKET SIZE                    as a client of it
  *     raw-main direct  HOST:PORT SIZE PEER…           both in one, without a client
  *
- * Each says when it is ready. Those that send obey the lines of `task.ts`; of RATE only 0 and -1 are known.
+ * Those with peers say when they listen, and connect to them at a line `dial`. Each says when it is ready. Those that send obey the lines of `task.ts`; of RATE only 0 and -1 are known.
  */
 
+import { once } from 'node:events'
 import net from 'node:net'
 import { createInterface } from 'node:readline'
 import { nowMicros } from './payload.ts'
@@ -17,6 +18,8 @@ import type { Answer } from './task.ts'
 const waitingBytes = 1 << 20
 /** Bytes of one write, or a message if that is longer. */
 const writeBytes = 65_536
+
+const input = createInterface({ input: process.stdin }).once('close', () => process.exit(0))
 
 function say(answer: Answer): void {
   process.stdout.write(`${JSON.stringify(answer)}\n`)
@@ -40,20 +43,35 @@ function place(address: string): { readonly host: string; readonly port: number 
   return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) }
 }
 
-/** Accepts so many connections. */
-function accept(where: net.ListenOptions, count: number): Promise<net.Socket[]> {
+/** Once it listens, a promise of so many connections. */
+async function accept(where: net.ListenOptions, count: number): Promise<() => Promise<net.Socket[]>> {
   const sockets: net.Socket[] = []
-  return new Promise((resolve, reject) => {
-    if (count === 0) return resolve(sockets)
-    const server = net.createServer(socket => {
+  const server = net.createServer()
+  const all = new Promise<net.Socket[]>(resolve => {
+    server.on('connection', socket => {
       sockets.push(socket.setNoDelay(true))
       if (sockets.length < count) return
       server.close()
       resolve(sockets)
     })
-    server.once('error', reject)
-    server.listen(where)
   })
+  server.listen(where)
+  await once(server, 'listening')
+  return () => all
+}
+
+interface Peers {
+  readonly incoming: readonly net.Socket[]
+  readonly outgoing: readonly net.Socket[]
+}
+
+/** Connections with all peers, once all of them listen: a link between them accepts what nobody listens to, too. */
+async function meet(own: string, peers: readonly string[]): Promise<Peers> {
+  const accepted = await accept(place(own), peers.length)
+  say({ type: 'listening' })
+  await once(input, 'line')
+  const outgoing = await Promise.all(peers.map(peer => dial(place(peer))))
+  return { incoming: await accepted(), outgoing }
 }
 
 /** Passes on what comes, to all of these; reads no more while one of them cannot keep up. */
@@ -72,15 +90,13 @@ function forward(from: net.Socket, to: readonly net.Socket[]): void {
 }
 
 async function relay([path = '', own = '', ...peers]: readonly string[]): Promise<void> {
-  const clients = accept({ path }, 1)
-  const incoming = accept(place(own), peers.length)
-  const outgoing = await Promise.all(peers.map(peer => dial(place(peer))))
-  const from = await incoming
+  const clients = await accept({ path }, 1)
+  const { incoming, outgoing } = await meet(own, peers)
   say({ type: 'ready' })
-  const [client] = await clients
+  const [client] = await clients()
   if (client === undefined) return
   forward(client, [client, ...outgoing])
-  for (const socket of from) forward(socket, [client])
+  for (const socket of incoming) forward(socket, [client])
 }
 
 /** Counts bytes, and measures when it is told to. */
@@ -94,9 +110,7 @@ class Counter {
   constructor(size: number, flood: () => void) {
     this.size = size
     this.flood = flood
-    createInterface({ input: process.stdin })
-      .on('line', line => this.obey(line.split(' ')))
-      .once('close', () => process.exit(0))
+    input.on('line', line => this.obey(line.split(' ')))
   }
 
   private obey([command, rate, , , warm, seconds]: readonly string[]): void {
@@ -140,8 +154,7 @@ async function client([path = '', size = '']: readonly string[]): Promise<void> 
 }
 
 async function direct([own = '', size = '', ...peers]: readonly string[]): Promise<void> {
-  const incoming = accept(place(own), peers.length)
-  const outgoing = await Promise.all(peers.map(peer => dial(place(peer))))
+  const { incoming, outgoing } = await meet(own, peers)
   const chunk = Buffer.alloc(Math.max(writeBytes, Number(size)), 65)
   let full = 0
   const write = (): void => {
@@ -158,7 +171,7 @@ async function direct([own = '', size = '', ...peers]: readonly string[]): Promi
     if (--full === 0) write()
   }
   const counter = new Counter(Number(size), write)
-  for (const socket of await incoming) {
+  for (const socket of incoming) {
     socket.on('data', (data: Buffer) => {
       counter.bytes += data.length
     })

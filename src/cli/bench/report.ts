@@ -7,14 +7,14 @@ import { measureNames, measures, type MeasureName, valueText } from './measures.
 import type { RowResult } from './result.ts'
 import type { Settings } from './settings.ts'
 import { comparisonsOf, noiseOf, noisyCores, type Spread, spreadsOf } from './summary.ts'
+import type { Terrain } from './underlay.ts'
 
-export interface Conditions {
+export interface Conditions extends Terrain {
   readonly version: string
   readonly node: string
   readonly cores: number
   readonly processor: string
   readonly memoryGigabytes: number
-  readonly network: 'loopback' | 'namespaces'
   /** Of the cells of all daemons of ours; empty: the defaults. */
   readonly settings: Settings
   readonly pairs: number

@@ -9,7 +9,7 @@ import { activity, type Activity, memory, Meter } from './usage.ts'
 export const idle: Scenario = async (site, _row, variant, timing) => {
   const crew = await Crew.enter(site, { variant, size: () => 64, groups: 1, talkers: 0 })
   await pause(timing.warmSeconds * 1000)
-  const meter = new Meter(site.daemonPids)
+  const meter = new Meter(site.daemonPids, site.helperPids)
   const before = site.daemonPids.map(activity)
   await pause(timing.seconds * 1000)
   const after = site.daemonPids.map(activity)
@@ -34,7 +34,7 @@ export const crowd: Scenario = async (site, row, variant) => {
     site.start(site.names[index] as string, { kind: 'crowd', sessions, members: row.many }),
   )
   await Promise.all(workers.map(worker => worker.hear('ready')))
-  const meter = new Meter([...site.daemonPids, ...workers.map(({ pid }) => pid)])
+  const meter = new Meter([...site.daemonPids, ...workers.map(({ pid }) => pid)], site.helperPids)
   const from = nowMicros()
   for (const worker of workers) worker.tell('go')
   const entered = await Promise.all(workers.map(worker => worker.hear('entered')))
@@ -55,7 +55,7 @@ export const crowd: Scenario = async (site, row, variant) => {
 export const joiner: Scenario = async (site, row) => {
   const worker = site.start(site.names[0] as string, { kind: 'joiner', groups: row.many })
   await worker.hear('ready')
-  const meter = new Meter([...site.daemonPids, worker.pid])
+  const meter = new Meter([...site.daemonPids, worker.pid], site.helperPids)
   const from = nowMicros()
   worker.tell('go')
   const { at } = await worker.hear('entered')

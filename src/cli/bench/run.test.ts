@@ -1,16 +1,18 @@
 import { describe, expect, it } from 'vitest'
 import { describeIf } from '../../../test/requires.ts'
+import { missingForNetwork } from '../lab/netns.ts'
 import { missingForCorosync } from './corosync-site.ts'
 import { type Conditions, failuresOf, resultsJson } from './report.ts'
 import type { Choices, Kind } from './row.ts'
 import type { RowResult } from './result.ts'
 import { runBench } from './run.ts'
+import type { Terrain } from './underlay.ts'
 
 /** What runs here is judged by what it does: how fast it is, a test cannot know. */
 async function play(
   kinds: readonly Kind[],
   more: Partial<Choices> = {},
-  namespaces: boolean = false,
+  terrain: Partial<Terrain> = {},
 ): Promise<RowResult[]> {
   const told: string[] = []
   const rows = await runBench({
@@ -35,7 +37,7 @@ async function play(
     mostReruns: 0,
     seconds: 0.4,
     warmSeconds: 0.03,
-    namespaces,
+    terrain: { namespaces: false, rateLimit: 0, delayMs: 0, ...terrain },
     progress: () => {},
     onRow: ({ title }) => void told.push(title),
   })
@@ -60,7 +62,9 @@ const conditions: Conditions = {
   cores: 1,
   processor: '',
   memoryGigabytes: 1,
-  network: 'loopback',
+  namespaces: false,
+  rateLimit: 0,
+  delayMs: 0,
   settings: {},
   pairs: 1,
   seconds: 0.4,
@@ -85,6 +89,15 @@ describe('the benchmark', () => {
     expect(Object.keys(values)).toEqual(['anasazi', 'anasazi small'])
     for (const each of Object.values(values)) expectMoved(each)
   })
+
+  it.runIf(process.platform === 'linux')(
+    'delays what passes between daemons, also without a protocol',
+    async () => {
+      const [flood, latency] = await play(['throughput', 'latency'], { limits: ['raw'] }, { delayMs: 30 })
+      for (const each of Object.values(valuesOf(flood))) expectMoved(each)
+      expect(valuesOf(latency)['anasazi']?.['crossP50']).toBeGreaterThan(29_000)
+    },
+  )
 
   it.runIf(process.platform === 'linux')('floods from one sender, safe, and without daemons', async () => {
     const rows = await play(['throughput'], { senders: ['one'], services: ['safe'], limits: ['direct'] })
@@ -130,9 +143,28 @@ describe('the benchmark', () => {
   })
 })
 
+describe('what cannot be measured is said', () => {
+  it.each([
+    [{ rateLimit: 1 }, {}, 'no rate to be limited on loopback'],
+    [{ delayMs: 1 }, { peers: ['corosync'] }, 'the link emulator relays TCP only'],
+  ] as const)('%j', async (terrain, more, words) => {
+    await expect(play(['throughput'], more, terrain)).rejects.toThrow(words)
+  })
+})
+
+describeIf('hosts of their own', missingForNetwork(['tc']), false, () => {
+  it('whose rate is limited pass on no more, as the network itself', async () => {
+    const terrain = { namespaces: true, rateLimit: 40 }
+    const [flood] = await play(['throughput'], { senders: ['one'], limits: ['direct'] }, terrain)
+    // Two receivers share 5 MB/s; what the kernel and its queues hold comes on top for a moment.
+    for (const each of Object.values(valuesOf(flood))) expectMoved(each)
+    expect(valuesOf(flood)['anasazi']?.['megabytes']).toBeLessThan(20)
+  })
+})
+
 describeIf('the peer', missingForCorosync(), false, () => {
   it('floods by the same harness, on hosts of their own', async () => {
-    const rows = await play(['throughput'], { peers: ['corosync'] }, true)
+    const rows = await play(['throughput'], { peers: ['corosync'] }, { namespaces: true })
     const values = valuesOf(rows[0])
     expect(Object.keys(values)).toEqual(['anasazi', 'corosync'])
     for (const each of Object.values(values)) expectMoved(each)

@@ -1,8 +1,8 @@
 /** A system that is measured, running: daemons, and working processes at them. */
 
-import type { Network } from '../lab/netns.ts'
 import type { Settings } from './settings.ts'
 import type { WorkerTask } from './task.ts'
+import type { Breakable, Terrain } from './underlay.ts'
 import type { Worker } from './worker.ts'
 
 /** What a worker does, but for where: the site knows that. */
@@ -14,8 +14,10 @@ export interface Site {
   readonly names: readonly string[]
   /** Of those that run now, by name. */
   readonly daemonPids: readonly number[]
-  /** The hosts, if daemons have hosts of their own. */
-  readonly network: Network | null
+  /** Processes of the benchmark between the daemons. */
+  readonly helperPids: readonly number[]
+  /** Null: what is between the daemons cannot be cut. */
+  readonly links: Breakable | null
   /** Starts a worker at a daemon. */
   start(at: string, work: Work): Worker
   signal(daemon: string, signal: NodeJS.Signals): void
@@ -27,8 +29,7 @@ export interface Site {
 export interface SiteOptions {
   /** How many daemons. */
   readonly members: number
-  /** Each in a network namespace of its own. */
-  readonly namespaces: boolean
+  readonly terrain: Terrain
   /** Of the cells of ours. */
   readonly settings: Settings
 }

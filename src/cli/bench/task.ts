@@ -115,6 +115,10 @@ export type Answer =
   | Finished
   | SawView
   | Entered
+  /** Of what moves bytes without a protocol: others may connect to it. */
+  | { readonly type: 'listening' }
+  /** Of the link emulator: who wants to go there connects here. */
+  | { readonly type: 'routed'; readonly link: string; readonly address: string }
   | Asked
   /** A visitor is out of the group. */
   | { readonly type: 'left' }

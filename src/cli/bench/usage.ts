@@ -90,12 +90,15 @@ export interface Spent {
 /** CPU between two moments. */
 export class Meter {
   private readonly pids: readonly number[]
+  private readonly told: number
   private readonly began = performance.now()
   private readonly cpu: readonly number[]
   private readonly machine = machineSeconds()
 
-  constructor(pids: readonly number[]) {
-    this.pids = [...pids, process.pid]
+  /** @param helpers processes that are no strangers either, and not told of. */
+  constructor(pids: readonly number[], helpers: readonly number[] = []) {
+    this.pids = [...pids, ...helpers, process.pid]
+    this.told = pids.length
     this.cpu = this.pids.map(cpuSeconds)
   }
 
@@ -106,6 +109,10 @@ export class Meter {
     const ours = cpu.reduce((sum, each) => sum + each, 0)
     const others =
       machine === null || this.machine === null ? null : (machine - this.machine - ours) / seconds
-    return { seconds, cpu: cpu.slice(0, -1), othersCores: others === null ? null : Math.max(0, others) }
+    return {
+      seconds,
+      cpu: cpu.slice(0, this.told),
+      othersCores: others === null ? null : Math.max(0, others),
+    }
   }
 }

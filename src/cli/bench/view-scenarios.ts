@@ -17,7 +17,7 @@ const mostSettleMs = 1000
 /** Each several times: a client joins, the network is cut in two and healed, the last daemon is killed and comes back. */
 export const views: Scenario = async (site, row, variant, { warmSeconds, seconds, repeat }) => {
   const crew = await Crew.enter(site, { variant, size: () => row.size, groups: 1, talkers: 0 })
-  const meter = new Meter([...site.daemonPids, ...crew.workers.map(({ pid }) => pid)])
+  const meter = new Meter([...site.daemonPids, ...crew.workers.map(({ pid }) => pid)], site.helperPids)
   const settleMs = Math.min(seconds * 1000, mostSettleMs)
   const notes = new Notes()
   await pause(warmSeconds * 1000)
@@ -62,17 +62,17 @@ async function join(site: Site, crew: Crew, times: number, notes: Notes): Promis
 }
 
 async function cutAndHeal(site: Site, { workers }: Crew, settleMs: number, notes: Notes): Promise<void> {
-  const { names, network } = site
-  if (network === null || names.length < 3) return
+  const { names, links } = site
+  if (links === null || names.length < 3) return
   const half = Math.ceil(names.length / 2)
   const sides = [workers.slice(0, half), workers.slice(half)]
   const cutAt = nowMicros()
-  network.split(names.slice(0, half), names.slice(half))
+  links.split(names.slice(0, half), names.slice(half))
   const seen = await Promise.all(sides.map(side => lastView(side, side.length, cutAt)))
   notes.add('cut', cutAt, Math.max(...seen))
   await pause(settleMs)
   const healedAt = nowMicros()
-  network.heal()
+  links.heal()
   notes.add('heal', healedAt, await lastView(workers, names.length, healedAt))
   await pause(settleMs)
 }

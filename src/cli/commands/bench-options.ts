@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type Choices, type Kind, kinds, type Version } from '../bench/row.ts'
 import { mergedSettings, type Settings, settingOf } from '../bench/settings.ts'
 import type { Iteration, ServiceName } from '../bench/task.ts'
+import type { Terrain } from '../bench/underlay.ts'
 import { CommandError, EXIT } from '../exit.ts'
 
 /** A turn that others disturbed is run again so often at most: on a machine that is never quiet it must end, too. */
@@ -22,6 +23,8 @@ export interface BenchChoices {
   readonly peer: ('corosync' | 'corosync-udpu')[]
   readonly limit: ('raw' | 'direct')[]
   readonly network?: 'loopback' | 'namespaces'
+  readonly rateLimit?: number
+  readonly delay?: number
   readonly pairs?: number
   readonly repeat?: number
   readonly seconds?: number
@@ -91,9 +94,11 @@ function addSystemOptions(command: Command): void {
     .addOption(
       new Option(
         '--network <where>',
-        'daemons on loopback, or each on a host of its own (default: as the peer must)',
+        'daemons on loopback, or each on a host of its own, MTU 1500 (default: as others must)',
       ).choices(['loopback', 'namespaces']),
     )
+    .option('--rate-limit <mbit>', 'a second that each daemon can send to others; needs namespaces', positive)
+    .option('--delay <ms>', 'that everything takes between daemons, through the link emulator', positive)
 }
 
 function addTurnOptions(command: Command): void {
@@ -147,6 +152,13 @@ export function rowChoices(names: readonly string[], choices: BenchChoices): Cho
     background,
     share: quick ? 0.1 : 1,
   }
+}
+
+/** What daemons stand on: hosts of their own where anything needs them. */
+export function terrainChoices({ network, peer, rateLimit = 0, delay = 0 }: BenchChoices): Terrain {
+  const isNeeded = peer.length > 0 || rateLimit > 0
+  const namespaces = network === undefined ? isNeeded : network === 'namespaces'
+  return { namespaces, rateLimit, delayMs: delay }
 }
 
 export interface Turns {

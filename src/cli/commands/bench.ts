@@ -9,7 +9,7 @@ import { CommandError, EXIT } from '../exit.ts'
 import { messageOf } from '../session.ts'
 import { painter } from '../style.ts'
 import type { BenchChoices } from './bench-options.ts'
-import { addBenchOptions, checkSettings, rowChoices, turnChoices } from './bench-options.ts'
+import { addBenchOptions, checkSettings, rowChoices, terrainChoices, turnChoices } from './bench-options.ts'
 
 /** As shells say it of SIGINT. */
 const INTERRUPTED = 130
@@ -65,15 +65,14 @@ async function bench(
   // Daemons, clients and namespaces go with this process, when it ends by itself.
   terminal.interruption().addEventListener('abort', () => process.exit(INTERRUPTED))
   const paint = painter(terminal.colour)
-  const namespaces =
-    choices.network === undefined ? choices.peer.length > 0 : choices.network === 'namespaces'
+  const terrain = terrainChoices(choices)
   const turns = turnChoices(choices)
   const work = rowChoices(names, choices)
   await checkSettings(work)
   const rows = await runBench({
     choices: work,
     ...turns,
-    namespaces,
+    terrain,
     progress: text => terminal.err(`${text}\n`),
     onRow: row => (choices.json === true ? undefined : terminal.out(report.rowText(row, paint))),
   }).catch((error: unknown) => {
@@ -83,7 +82,7 @@ async function bench(
   const conditions: Conditions = {
     version,
     ...report.machineConditions(),
-    network: namespaces ? 'namespaces' : 'loopback',
+    ...terrain,
     settings: work.settings,
     pairs: turns.pairs,
     seconds: turns.seconds,

@@ -1,0 +1,65 @@
+/** One turn: one variant does the work of one row once, in processes of its own. */
+
+import { openAnasazi } from './anasazi-site.ts'
+import { BenchError } from './bench-error.ts'
+import { type CorosyncClient, openCorosync } from './corosync-site.ts'
+import { runRaw } from './raw-run.ts'
+import type { Run } from './result.ts'
+import type { Row, Variant } from './row.ts'
+import type { Outcome } from './scenario.ts'
+import { scenarios } from './scenarios.ts'
+import type { Site } from './site.ts'
+import type { Terrain } from './underlay.ts'
+
+export interface TurnOptions {
+  readonly terrain: Terrain
+  /** That each turn measures. */
+  readonly seconds: number
+  /** Before that, for each daemon of the row: what has run for so short a time is not compiled yet. */
+  readonly warmSeconds: number
+  /** How often each change of views is done in a turn. */
+  readonly repeat: number
+}
+
+/** Never throws for what is the fault of what is measured: the run says so then. */
+export async function runTurn(
+  row: Row,
+  variant: Variant,
+  options: TurnOptions,
+  client: CorosyncClient | null,
+): Promise<Run> {
+  try {
+    const { values, samples = {}, times, othersCores } = await measure(row, variant, options, client)
+    return { values, samples, times: times?.buckets() ?? [], othersCores, failed: null, reruns: 0 }
+  } catch (error) {
+    if (!(error instanceof BenchError)) throw error
+    const failed = [error.message, error.advice].filter(Boolean).join(' ')
+    return { values: {}, samples: {}, times: [], othersCores: null, failed, reruns: 0 }
+  }
+}
+
+async function measure(
+  row: Row,
+  variant: Variant,
+  options: TurnOptions,
+  client: CorosyncClient | null,
+): Promise<Outcome> {
+  const { system } = variant
+  const { terrain, seconds, warmSeconds, repeat } = options
+  const timing = { seconds, warmSeconds: warmSeconds * row.members, repeat }
+  if (system === 'raw' || system === 'direct') return runRaw(system, row, terrain, timing)
+  const site = await open(row, variant, terrain, client)
+  try {
+    return await scenarios[row.kind](site, row, variant, timing)
+  } finally {
+    await site.close()
+  }
+}
+
+function open(row: Row, variant: Variant, terrain: Terrain, client: CorosyncClient | null): Promise<Site> {
+  const { system, settings } = variant
+  const options = { members: row.members, terrain, settings }
+  if (system === 'anasazi') return openAnasazi(options)
+  if (client === null) throw new BenchError('the client of corosync was not compiled')
+  return openCorosync(client, system === 'corosync' ? 'knet' : 'udpu', options)
+}
