@@ -7,6 +7,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { formatColumns } from './columns.ts'
 import { shortScenario } from './preset.ts'
 import { huntMutants } from './mutants/command.ts'
+import { microseconds, runScale, scaleDefaults, type ScaleFlags, sizes } from './scale/command.ts'
 import { production } from './production.ts'
 import { formatFailure, formatSummary } from './report.ts'
 import { run, type RunResult } from './run.ts'
@@ -17,13 +18,12 @@ import { settingsOf } from './settings.ts'
 import { playScenario } from './play.ts'
 import type { World } from './world.ts'
 
-interface SimFlags {
-  readonly seed?: number
+interface SimFlags extends ScaleFlags {
   readonly full?: boolean
   readonly seeds?: readonly [number, number]
   readonly scenario?: string
+  readonly scale?: boolean
   readonly jobs: number
-  readonly json?: boolean
   readonly failFast?: boolean
   readonly invariants: number
   readonly trace?: string
@@ -32,7 +32,6 @@ interface SimFlags {
   readonly minutes: number
   readonly keep?: string
   readonly only?: string
-  readonly markdown?: string
 }
 
 const help = `
@@ -44,6 +43,8 @@ Examples:
   $ anasazi sim --mutants                   takes one rule out at a time: does anything notice?
   $ anasazi sim --swarm --minutes 10        hunts: every option from the seed, rare things made common
   $ anasazi sim --swarm --seed 42           one seed of the swarm; if it fails, as a small scenario
+  $ anasazi sim --scale                     hops, frames, bytes and memory by the number of members; minutes
+  $ anasazi sim --scale --members 3,8 --daemons 100 --cell-size 8
 
 Exit code: 0 if every check holds, 1 if not, 2 for a command that cannot be understood.`
 
@@ -66,17 +67,44 @@ export function registerSim(program: Command): void {
     .option('--trace <dir>', 'write cell.ndjson and clients.ndjson, for `anasazi verify`')
     .option('--mutants', 'look for missing rules: in a checkout; with --seeds, up to its last seed')
     .option('--only <names>', 'with --mutants: these only, by name or beginning of a name')
-    .option('--markdown <file>', 'with --mutants: write the table there')
+    .option('--scale', 'measure what messages, changes and silence cost by the number of members')
+    .option('--members <list>', 'with --scale: sizes of a cell', sizes(2, 64), scaleDefaults.members)
+    .option(
+      '--daemons <list>',
+      'with --scale: daemons in many cells',
+      sizes(2, 10_000),
+      scaleDefaults.daemons,
+    )
+    .option(
+      '--cell-size <list>',
+      'with --scale: members of each of these',
+      sizes(2, 64),
+      scaleDefaults.cellSize,
+    )
+    .option(
+      '--hop <us>',
+      'with --scale: microseconds from member to member',
+      microseconds(1),
+      scaleDefaults.hop,
+    )
+    .option(
+      '--jitter <us>',
+      'with --scale: more than that, on average',
+      microseconds(0),
+      scaleDefaults.jitter,
+    )
+    .option('--markdown <file>', 'with --mutants or --scale: write the page there')
     .addHelpText('after', help)
     .action(async (flags: SimFlags, command: Command) => {
       if (flags.mutants === true) process.exitCode = await huntMutants({ ...flags, seeds: flags.seeds?.[1] })
+      else if (flags.scale === true) process.exitCode = runScale(flags)
       else if (flags.swarm === true) process.exitCode = await huntSwarm({ ...flags, from: flags.seeds?.[0] })
       else if (flags.seeds !== undefined) process.exitCode = await manySeeds(flags, flags.seeds)
       else if (flags.scenario !== undefined) process.exitCode = scenario(flags, flags.scenario)
       else if (flags.seed !== undefined)
         process.exitCode = flags.full === true ? fullSeed(flags, flags.seed) : shortSeed(flags, flags.seed)
       else
-        command.error('error: one of --seed, --seeds, --scenario, --swarm and --mutants is needed', {
+        command.error('error: one of --seed, --seeds, --scenario, --swarm, --scale and --mutants is needed', {
           exitCode: 2,
         })
     })
