@@ -37,6 +37,8 @@ export const KINDS = {
   nak: 3,
   /** A data frame that others pass on: `relay.ts`. */
   relay: 4,
+  /** About a stream of datagrams beside the connection: `notice.ts`. */
+  notice: 5,
   heartbeat: 16,
   challenge: 17,
   answer: 18,

@@ -7,6 +7,11 @@ export class Deque<T> {
     return this.items.length - this.head
   }
 
+  /** The item that `shift` returns after `index` others; undefined if there is none. */
+  at(index: number): T | undefined {
+    return index < 0 ? undefined : this.items[this.head + index]
+  }
+
   push(item: T): void {
     this.items.push(item)
   }

@@ -6,9 +6,6 @@ import type { Lane } from '../core/frames.ts'
 import type { MemberId } from '../core/types.ts'
 import type { TransportIdentity } from './transport.ts'
 
-/** No feature bits are defined yet. A feature is used if both ends offer it. */
-const FEATURES = 0
-
 export interface HelloParts {
   readonly lane: Lane
   readonly verdict?: Verdict
@@ -23,7 +20,7 @@ export function makeHello(identity: TransportIdentity, parts: HelloParts): Hello
   return {
     lowestVersion: identity.versions?.lowest ?? WIRE_VERSION,
     highestVersion: identity.versions?.highest ?? WIRE_VERSION,
-    features: FEATURES,
+    features: identity.features ?? 0,
     authentication: 'none',
     lane: parts.lane,
     verdict: parts.verdict ?? 'none',

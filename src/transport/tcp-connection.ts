@@ -7,7 +7,20 @@ import { FrameSplitter } from './frame-splitter.ts'
 import type { Inbox, Readable } from './inbox.ts'
 import type { TransportCounters, TransportLimits } from './transport.ts'
 
+/**
+ * Carries frames of the data lane past its connections. Those stay what tells who is there, in which order what was
+ * agreed, and the way to fall back to.
+ */
+export interface Carrier {
+  /** The connection of the data lane to a peer that offers the same features. What it hands in next comes to `received`. */
+  opened(connection: TcpConnection): void
+  /** What came over any data connection, opened or not; takes out of `frames` what the cell shall not see. */
+  received(connection: TcpConnection, frames: Slices[]): void
+  closed(connection: TcpConnection): void
+}
+
 export interface ConnectionContext {
+  readonly carrier: Carrier | null
   readonly inbox: Inbox
   readonly counters: TransportCounters
   readonly limits: TransportLimits
@@ -22,6 +35,8 @@ export class TcpConnection implements Readable {
   readonly address: string
   /** Monotonic ms. */
   readonly since: number = performance.now()
+  /** IP address of the other end; '' if it is gone already. */
+  readonly remoteHost: string
   readonly #socket: Socket
   readonly #context: ConnectionContext
   readonly #maxQueueBytes: number
@@ -46,6 +61,7 @@ export class TcpConnection implements Readable {
     this.lane = link.lane
     this.outbound = link.outbound
     this.address = link.address
+    this.remoteHost = socket.remoteAddress ?? ''
     this.#socket = socket
     this.#context = context
     this.#closed = closed
@@ -63,10 +79,18 @@ export class TcpConnection implements Readable {
     return this.#queuedBytes + this.#socket.writableLength
   }
 
-  /** Queues a frame; false, and counted, if there is no room for it. One frame always has room. */
-  send(frame: Slices): boolean {
+  /** How many bytes more have room. */
+  get room(): number {
+    return this.#maxQueueBytes - this.pending
+  }
+
+  /**
+   * Queues a frame; false, and counted, if there is no room for it. One frame always has room.
+   * @param always it has room, whatever waits.
+   */
+  send(frame: Slices, always = false): boolean {
     const { pending } = this
-    if (pending > 0 && pending + frame.bytes > this.#maxQueueBytes) {
+    if (!always && pending > 0 && pending + frame.bytes > this.#maxQueueBytes) {
       this.#context.counters.droppedFull++
       return false
     }
@@ -111,6 +135,7 @@ export class TcpConnection implements Readable {
   }
 
   #deliver(frames: Slices[]): void {
+    if (this.lane === 'data') this.#context.carrier?.received(this, frames)
     if (frames.length === 0) return
     this.#context.inbox.addFrames(this, this.member, this.lane, frames)
     frames.length = 0
@@ -143,6 +168,7 @@ export class TcpConnection implements Readable {
     this.#context.inbox.forget(this)
     this.#queue = []
     this.#queuedBytes = 0
+    if (this.lane === 'data') this.#context.carrier?.closed(this)
     if (reset) this.#socket.resetAndDestroy()
     else this.#socket.destroy()
     this.#closed(reason)
@@ -154,6 +180,7 @@ export class TcpConnection implements Readable {
     this.flush()
     this.#open = false
     this.#context.inbox.forget(this)
+    if (this.lane === 'data') this.#context.carrier?.closed(this)
     const socket = this.#socket
     return new Promise(resolve => {
       const timer = setTimeout(() => socket.destroy(), lingerMs)

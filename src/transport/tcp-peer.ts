@@ -237,6 +237,9 @@ export class TcpPeer {
       this.#toldRefused = false
       this.#context.report({ type: 'up', member, address: this.address })
     }
+    if (lane === 'data' && (hello.features & (this.#context.identity.features ?? 0)) !== 0) {
+      this.#context.carrier?.opened(connection)
+    }
     connection.receive(link.rest)
   }
 

@@ -134,7 +134,7 @@ export class TcpNetwork implements Network {
     order: { digest: '1', rules: '"*" -> main\n' },
   }
 
-  async create(options: NodeOptions, self: string, wake: () => void): Promise<TcpTransport> {
+  async create(options: NodeOptions, self: string, wake: () => void): Promise<Transport> {
     const names = options.peers ?? ['n1', 'n2', 'n3']
     const peers: TcpTransportOptions['peers'][number][] = []
     for (const name of names) {
@@ -142,7 +142,7 @@ export class TcpNetwork implements Network {
       peers.push({ name, host, port: PORT })
     }
     this.#names.set(self, options.name)
-    return new TcpTransport({
+    return this.make(options.name, {
       self,
       ...TcpNetwork.identity,
       listen: { host: options.elsewhere === true ? drawHost() : this.host(options.name), port: PORT },
@@ -152,6 +152,10 @@ export class TcpNetwork implements Network {
       ...options.identity,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     })
+  }
+
+  protected make(_name: string, options: TcpTransportOptions): Transport {
+    return new TcpTransport(options)
   }
 
   async #relay(from: string, to: string): Promise<string> {

@@ -4,6 +4,7 @@ import type { MemberId } from '../core/types.ts'
 import { type Crc32, crc32 as crc32InScript } from '../lib/crc32.ts'
 import { disagreement, makeHello, nameOfMember, notListed } from './agreement.ts'
 import { Inbox } from './inbox.ts'
+import type { Carrier } from './tcp-connection.ts'
 import { awaitHello, endWith, type HelloFailure } from './tcp-handshake.ts'
 import {
   type Decision,
@@ -47,6 +48,10 @@ export interface TcpTransportOptions extends TransportIdentity {
   readonly timeouts?: Partial<TcpTimeouts>
   /** For handshakes only. */
   readonly crc32?: Crc32
+  /** Counted in here; default: counters of its own. */
+  readonly counters?: TransportCounters
+  /** Carries data past the connections to peers that offer the same features. Default: nothing does. */
+  readonly carrier?: Carrier
 }
 
 const SILENCE_CHECK_MS = 250
@@ -59,8 +64,8 @@ export class TcpTransport implements Transport {
   readonly self: MemberId
   readonly counters: Readonly<TransportCounters>
   readonly #options: TcpTransportOptions
-  readonly #context: PeerContext & { port: number }
-  readonly #counters: TransportCounters = newTransportCounters()
+  readonly #context: PeerContext & { host: string; port: number }
+  readonly #counters: TransportCounters
   readonly #peersByName = new Map<string, TcpPeer>()
   readonly #peersByMember = new Map<MemberId, TcpPeer>()
   /** Gives up a handshake that has not been finished. */
@@ -73,6 +78,7 @@ export class TcpTransport implements Transport {
 
   constructor(options: TcpTransportOptions) {
     this.self = options.self
+    this.#counters = options.counters ?? newTransportCounters()
     this.counters = this.#counters
     this.#options = options
     const limits = { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits }
@@ -81,8 +87,10 @@ export class TcpTransport implements Transport {
       crc32: options.crc32 ?? crc32InScript,
       timeouts: { ...DEFAULT_TCP_TIMEOUTS, ...options.timeouts },
       limits,
+      carrier: options.carrier ?? null,
       counters: this.#counters,
       inbox: new Inbox(options.wake, limits, this.#counters),
+      host: '',
       port: 0,
       report: event => this.#report(event),
       identified: (peer, before) => {
@@ -96,6 +104,16 @@ export class TcpTransport implements Transport {
   /** Port on which peers are accepted; 0 if none are. */
   get port(): number {
     return this.#context.port
+  }
+
+  /** IP address on which peers are accepted; '' if none are. */
+  get host(): string {
+    return this.#context.host
+  }
+
+  /** For a carrier, which adds what came past the connections. */
+  get inbox(): Inbox {
+    return this.#context.inbox
   }
 
   async start(): Promise<void> {
@@ -128,7 +146,10 @@ export class TcpTransport implements Transport {
         // Out of descriptors, for one: existing connections live on, and accepting goes on by itself.
         server.on('error', () => undefined)
         const address = server.address()
-        this.#context.port = typeof address === 'object' && address !== null ? address.port : port
+        if (typeof address === 'object' && address !== null) {
+          this.#context.host = address.address
+          this.#context.port = address.port
+        }
         resolve()
       })
     })

@@ -35,6 +35,8 @@ export interface Transport {
   readonly counters: Readonly<TransportCounters>
   /** Likewise; absent unless it has frames passed on. */
   readonly relays?: Readonly<RelayCounters>
+  /** Likewise; absent unless it sends datagrams. */
+  readonly datagrams?: Readonly<DatagramCounters>
   /** Begins to accept and to make connections. @throws TransportError if it cannot listen. */
   start(): Promise<void>
   /** Hands over what is queued as far as it goes without waiting long, then closes everything. Idempotent. */
@@ -94,6 +96,8 @@ export interface PeerInfo {
   /** Bytes queued. */
   readonly pendingControl: number
   readonly pendingData: number
+  /** How the data lane reaches it, if not over its connection. */
+  readonly carrier?: 'udp' | 'multicast'
 }
 
 /** What two ends must agree on before frames pass, and who we are. */
@@ -105,7 +109,14 @@ export interface TransportIdentity {
   readonly order: { readonly digest: string; readonly rules: string }
   /** Frame versions spoken; default the one of this build. */
   readonly versions?: { readonly lowest: number; readonly highest: number }
+  /** Feature bits offered, see {@link FEATURES}; default none. A feature is used if both ends offer it. */
+  readonly features?: number
 }
+
+export const FEATURES = {
+  /** Frames of the data lane may come in datagrams beside the connection. */
+  datagrams: 1,
+} as const
 
 export interface TransportCounters {
   framesIn: number
@@ -148,6 +159,22 @@ export interface RelayCounters {
   unreached: number
   /** Frames dropped: the head made no sense, or the origin is no peer. */
   dropped: number
+}
+
+/** Of datagrams beside the connections. */
+export interface DatagramCounters {
+  in: number
+  out: number
+  /** Of these, pieces sent again. */
+  resent: number
+  /** Pieces that came twice. */
+  duplicates: number
+  /** Datagrams dropped: of strangers or former incarnations, or none of ours. */
+  foreign: number
+  /** Times that a peer was found to hear our datagrams, and the data lane left its connection. */
+  attached: number
+  /** Times that it went back to the connection, as the peer did not keep up or fell silent. */
+  detached: number
 }
 
 export function newTransportCounters(): TransportCounters {
