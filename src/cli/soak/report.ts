@@ -40,6 +40,8 @@ export interface SoakReport {
   readonly drainMs: { readonly median: number; readonly worst: number }
   readonly verification: {
     readonly windows: number
+    /** Of these, windows at whose end the membership changed once more: everything but last views was verified. */
+    readonly undrained: number
     readonly lines: number
     readonly daemons: number
     readonly sessions: number
@@ -84,6 +86,11 @@ export function progressText(progress: Progress): string {
 
 const networks = { network: 'a network of namespaces', relays: 'loopback, through relays' } as const
 
+function windowsText({ windows, undrained }: SoakReport['verification']): string {
+  const text = counted(windows, 'window')
+  return undrained === 0 ? text : `${text} (${undrained} with a change at its end)`
+}
+
 export function reportText(report: SoakReport, paint: Paint): string {
   const { totals, convergenceMs, drainMs, verification } = report
   const rows = [
@@ -101,7 +108,7 @@ export function reportText(report: SoakReport, paint: Paint): string {
     ['drain', `median ${durationText(drainMs.median)}, worst ${durationText(drainMs.worst)}`],
     [
       'verified',
-      `${counted(verification.windows, 'window')}, ${counted(verification.lines, 'line')}, ` +
+      `${windowsText(verification)}, ${counted(verification.lines, 'line')}, ` +
         `${counted(verification.daemons, 'daemon')}, ${counted(verification.sessions, 'session')}, ` +
         counted(verification.violations.length, 'violation'),
     ],

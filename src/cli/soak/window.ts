@@ -129,6 +129,11 @@ export class Window {
   }
 }
 
+/** Whether a daemon has traced anything since its traces were taken over. */
+export function hasTraced({ trace }: Incarnation): boolean {
+  return statSync(trace).size > 0
+}
+
 interface DaemonTrace {
   readonly lines: number
   /** The last whole line; null if there is none. */
