@@ -12,10 +12,12 @@ import {
   mean,
   quiet,
   type Scenario,
+  type Timing,
   spread,
   timesOf,
   usageOf,
 } from './scenario.ts'
+import type { Site } from './site.ts'
 import { Meter } from './usage.ts'
 
 const probeRate = 1000
@@ -23,6 +25,8 @@ const probeBytes = 64
 /** A measurement that ends when it is told to; s. */
 const longest = 100
 const lingerMs = 300
+/** It is only to know what half of it is. */
+const mostMaximumSeconds = 2
 
 export const throughput: Scenario = async (site, row, variant, timing) => {
   const { talkers } = row
@@ -56,6 +60,20 @@ export const latency: Scenario = async (site, row, variant, timing) => {
   const part = spread(talkers, rate)
   crew.begin(index => (index < talkers ? part(index) : quiet), timing.warmSeconds, timing.seconds)
   return timesOf(site, crew)
+}
+
+/** What all but the first member can send at most, together; messages a second. */
+export async function maximumOf(site: Site, row: Row, variant: Variant, timing: Timing): Promise<number> {
+  const { talkers, size } = row
+  const crew = await Crew.enter(site, { variant, size: () => size, groups: 1, talkers: talkers - 1 })
+  crew.begin(
+    index => (index > 0 && index < talkers ? flood : quiet),
+    timing.warmSeconds,
+    Math.min(timing.seconds, mostMaximumSeconds),
+  )
+  const { measured } = await crew.watch()
+  await crew.finish()
+  return mean(measured.map(({ messages, seconds }) => messages / seconds))
 }
 
 /** The first member sends small probes, all others load. */

@@ -18,6 +18,7 @@ export type MeasureName =
   | 'fairness'
   | 'daemonCpu'
   | 'clientCpu'
+  | 'maximum'
   | 'offered'
   | 'ownP50'
   | 'ownP99'
@@ -46,6 +47,7 @@ export const measures: Readonly<Record<MeasureName, Measure>> = {
   fairness: measure('slowest/fastest sender', '%', 'more', 0),
   daemonCpu: measure('CPU a daemon', 's/million', 'less', 3),
   clientCpu: measure('CPU a client', 's/million', 'less', 3),
+  maximum: measure('maximum of the others', '/s', 'more', 0),
   offered: measure('offered', '/s', 'more', 0),
   ownP50: measure('own p50', 'µs', 'less', 0),
   ownP99: measure('own p99', 'µs', 'less', 0),

@@ -30,6 +30,8 @@ export interface Row {
   readonly rate: number
   /** Groups, or for crowds sessions. */
   readonly many: number
+  /** The rate is this share of what the system itself can do at most, found out before; 0: it is `rate`. */
+  readonly ofMaximum: number
 }
 
 /** Who does the work, and how. */
@@ -63,8 +65,8 @@ export interface Choices {
   readonly limits: readonly ('raw' | 'direct')[]
   /** Messages a second of each talker, where the load is fixed. */
   readonly rate: number
-  /** For `loaded`: what all the others send together, messages a second. */
-  readonly background: number
+  /** For `loaded`: what all the others send together, messages a second, or half of what goes; a row for each. */
+  readonly background: readonly (number | 'half')[]
   /** How many groups and sessions there are in rows of many: this share of what their names say. */
   readonly share: number
 }
@@ -91,7 +93,7 @@ export function rowsOf(choices: Choices): Row[] {
 function ofKind(kind: Kind, choices: Choices): Row[] {
   const { rate, members, sizes, share } = choices
   const five = members.includes(5) ? 5 : Math.max(...members)
-  const row = { kind, members: five, talkers: 0, size: 1024, rate, many: 1 }
+  const row = { kind, members: five, talkers: 0, size: 1024, rate, many: 1, ofMaximum: 0 }
   switch (kind) {
     case 'throughput':
       return choices.senders.flatMap(senders =>
@@ -115,7 +117,12 @@ function ofKind(kind: Kind, choices: Choices): Row[] {
         { ...row, talkers: five },
       ]
     case 'loaded':
-      return [{ ...row, talkers: five, rate: choices.background / (five - 1) }]
+      return choices.background.map(load => ({
+        ...row,
+        talkers: five,
+        rate: load === 'half' ? 0 : load / (five - 1),
+        ofMaximum: load === 'half' ? 0.5 : 0,
+      }))
     case 'paused':
       return [{ ...row, talkers: 1 }]
     case 'views':
@@ -133,7 +140,8 @@ export function variantsOf(row: Row, choices: Choices): Variant[] {
   const { kind } = row
   const talks = row.talkers > 0
   const services = talks && kind !== 'paused' ? choices.services : choices.services.slice(0, 1)
-  const iterators = row.rate === 0 && talks ? choices.iterators : choices.iterators.slice(0, 1)
+  const iterators =
+    row.rate === 0 && row.ofMaximum === 0 && talks ? choices.iterators : choices.iterators.slice(0, 1)
   const versions = [{ name: '', settings: {} }, ...choices.versions].map(({ name, settings }) => ({
     version: name,
     settings: mergedSettings(choices.settings, settings),
@@ -169,7 +177,7 @@ export function rowTitle(row: Row): string {
     case 'latency':
       return `latency, ${daemons}, ${talkers === 1 ? 'one talker' : `${talkers} talkers`}, ${rate}/s each, ${size}`
     case 'loaded':
-      return `latency of 64 B at 1000/s under load, ${daemons}, others ${Math.round(rate * (members - 1))}/s of ${size}`
+      return `latency of 64 B at 1000/s under load, ${daemons}, others ${loadText(row)} of ${size}`
     case 'paused':
       return `an idle daemon stopped, ${daemons}, one talker, ${rate}/s, ${size}`
     case 'idle':
@@ -181,6 +189,10 @@ export function rowTitle(row: Row): string {
     case 'joiner':
       return `one session joins ${many} groups, ${daemons}`
   }
+}
+
+function loadText({ rate, members, ofMaximum }: Row): string {
+  return ofMaximum > 0 ? `${ofMaximum * 100} % of their maximum` : `${Math.round(rate * (members - 1))}/s`
 }
 
 export function sizeText(bytes: number): string {

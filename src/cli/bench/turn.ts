@@ -3,6 +3,7 @@
 import { openAnasazi } from './anasazi-site.ts'
 import { BenchError } from './bench-error.ts'
 import { type CorosyncClient, openCorosync } from './corosync-site.ts'
+import { maximumOf } from './load-scenarios.ts'
 import { runRaw } from './raw-run.ts'
 import type { Run } from './result.ts'
 import type { Row, Variant } from './row.ts'
@@ -48,12 +49,20 @@ async function measure(
   const { terrain, seconds, warmSeconds, repeat } = options
   const timing = { seconds, warmSeconds: warmSeconds * row.members, repeat }
   if (system === 'raw' || system === 'direct') return runRaw(system, row, terrain, timing)
-  const site = await open(row, variant, terrain, client)
-  try {
-    return await scenarios[row.kind](site, row, variant, timing)
-  } finally {
-    await site.close()
+  const onSite = async <Result>(use: (site: Site) => Promise<Result>): Promise<Result> => {
+    const site = await open(row, variant, terrain, client)
+    try {
+      return await use(site)
+    } finally {
+      await site.close()
+    }
   }
+  const work = scenarios[row.kind]
+  if (row.ofMaximum === 0) return onSite(site => work(site, row, variant, timing))
+  const maximum = await onSite(site => maximumOf(site, row, variant, timing))
+  const load = { ...row, rate: (maximum * row.ofMaximum) / (row.talkers - 1) }
+  const outcome = await onSite(site => work(site, load, variant, timing))
+  return { ...outcome, values: { maximum, ...outcome.values } }
 }
 
 function open(row: Row, variant: Variant, terrain: Terrain, client: CorosyncClient | null): Promise<Site> {

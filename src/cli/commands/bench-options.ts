@@ -17,7 +17,7 @@ export interface BenchChoices {
   readonly service: ServiceName[]
   readonly iterator: Iteration[]
   readonly rate: number
-  readonly background: number
+  readonly background: (number | 'half')[]
   readonly config: readonly Settings[]
   readonly variant: readonly Version[]
   readonly peer: ('corosync' | 'corosync-udpu')[]
@@ -58,7 +58,14 @@ function addRowOptions(command: Command): void {
       ),
     )
     .option('--rate <messages>', 'a second of each talker, where the load is fixed', positive, 1000)
-    .option('--background <messages>', 'a second of all others together, for `loaded`', positive, 22_000)
+    .addOption(
+      new Option(
+        '--background <messages>',
+        'a second of all others together, for `loaded`; `half`: of what they can send at most; a list',
+      )
+        .default([22_000, 'half'], '22000,half')
+        .argParser(text => text.split(',').map(word => (word === 'half' ? word : positive(word)))),
+    )
 }
 
 function addSystemOptions(command: Command): void {
