@@ -31,6 +31,8 @@ async function begin(task: WorkerTask): Promise<Obey> {
   return ([command, ...words]) => {
     const [a = 0, b = 0, c = 0, d = 0, e = 0] = words.map(Number)
     if (command === 'work') return member.work(a, b === 1, c, d, e)
+    if (command === 'talk') return member.talk(a, b === 1, c)
+    if (command === 'measure') return member.measureAfter(a, b)
     if (command === 'mark') return member.mark(a)
     if (command === 'end') return member.end()
     if (command === 'stop') return member.stop()

@@ -65,6 +65,11 @@ export class Crew {
     })
   }
 
+  /** What goes on is measured once more, after a warm-up. */
+  measureAgain(warmSeconds: number, seconds: number): void {
+    for (const worker of this.staff) worker.tell('measure', warmSeconds, seconds)
+  }
+
   /** What all of these have measured, and what daemons (first) and workers have spent meanwhile. */
   async watch(workers: readonly Worker[] = this.staff): Promise<Watched> {
     await Promise.all(workers.map(worker => worker.hear('began')))

@@ -30,6 +30,12 @@ export type MeasureName =
   | 'stoppedP99'
   | 'stoppedChange'
   | 'viewChange'
+  | 'besideMessages'
+  | 'besideShare'
+  | 'besideP50'
+  | 'besideP99'
+  | 'besideChange'
+  | 'far'
   | 'join'
   | 'cut'
   | 'heal'
@@ -59,6 +65,12 @@ export const measures: Readonly<Record<MeasureName, Measure>> = {
   stoppedP99: measure('stopped p99', 'µs', 'less', 0),
   stoppedChange: measure('p99 stopped/before', '×', 'less', 2),
   viewChange: measure('SIGSTOP → view', 'ms', 'less', 1),
+  besideMessages: measure('messages, other cell disturbed', '/s', 'more', 0),
+  besideShare: measure('messages disturbed/alone', '%', 'more', 0),
+  besideP50: measure('p50, other cell disturbed', 'µs', 'less', 0),
+  besideP99: measure('p99, other cell disturbed', 'µs', 'less', 0),
+  besideChange: measure('p99 disturbed/alone', '×', 'less', 2),
+  far: measure('messages of the other cell', '/s', 'more', 0),
   join: measure('client joins → view at all', 'ms', 'less', 2),
   cut: measure('cut → both sides', 'ms', 'less', 1),
   heal: measure('heal → one view', 'ms', 'less', 1),

@@ -15,6 +15,16 @@ interface Window {
   readonly origins: Map<string, number>
 }
 
+interface Times {
+  readonly own: Histogram
+  readonly cross: Histogram
+  readonly marked: Histogram
+}
+
+function noTimes(): Times {
+  return { own: new Histogram(), cross: new Histogram(), marked: new Histogram() }
+}
+
 export class BenchMember {
   private readonly task: MemberTask
   private readonly session: Session
@@ -22,7 +32,7 @@ export class BenchMember {
   private readonly say: (answer: Answer) => void
   private readonly talker: Talker
   private readonly whole = new Set<string>()
-  private readonly timed = { own: new Histogram(), cross: new Histogram(), marked: new Histogram() }
+  private timed = noTimes()
   private sampling = false
   private window: Window | null = null
   /** Times are apart for what is sent between these; µs. */
@@ -43,7 +53,7 @@ export class BenchMember {
   /** Connects and joins; it says when all the others are there, too. */
   static async enter(task: MemberTask, say: (answer: Answer) => void): Promise<BenchMember> {
     const session = await connect(task.address, { name: task.name, service: task.service })
-    const names = Array.from({ length: task.groups }, (_, i) => `bench-${i}`)
+    const names = Array.from({ length: task.groups }, (_, i) => `${task.prefix ?? ''}bench-${i}`)
     const groups = await Promise.all(names.map(name => session.join(name)))
     const member = new BenchMember(task, session, groups, say)
     void member.receive().catch((error: unknown) => say({ type: 'failed', why: String(error) }))
@@ -51,8 +61,16 @@ export class BenchMember {
   }
 
   work(rate: number, isProbe: boolean, firstAt: number, warmSeconds: number, seconds: number): void {
+    this.talk(rate, isProbe, firstAt)
+    this.measureAfter(warmSeconds, seconds)
+  }
+
+  talk(rate: number, isProbe: boolean, firstAt: number): void {
     this.talks = rate >= 0
     if (this.talks) this.talker.start(rate, isProbe, firstAt)
+  }
+
+  measureAfter(warmSeconds: number, seconds: number): void {
     setTimeout(() => this.measure(seconds), warmSeconds * 1000)
   }
 
@@ -134,6 +152,7 @@ export class BenchMember {
     const origins = new Map([...ledger.origins].map(([sender, { messages }]) => [sender, messages]))
     const { messages, bytes } = ledger
     const window = { from: nowMicros(), messages, bytes, accepted: this.talker.accepted, origins }
+    this.timed = noTimes()
     this.sampling = true
     this.window = window
     setTimeout(() => this.end(), seconds * 1000).unref()

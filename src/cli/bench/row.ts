@@ -9,6 +9,7 @@ export type Kind =
   | 'latency'
   | 'loaded'
   | 'paused'
+  | 'cells'
   | 'idle'
   | 'views'
   | 'crowd'
@@ -78,6 +79,7 @@ export const kinds: Readonly<Record<Kind, string>> = {
   latency: 'time from sending to delivery at a fixed load: one talker, and five',
   loaded: 'the same of 64 B probes while all others send 1 KiB messages',
   paused: 'the latency of everyone else while an idle daemon is stopped, until the view changes',
+  cells: 'one cell alone, and while another one on the same daemons is slow, lossy and has a stopped member',
   idle: 'CPU and memory of five daemons that have nothing to do',
   views:
     'times to a view at all: a client joins, the network is cut and healed, a daemon is killed and comes back',
@@ -125,6 +127,11 @@ function ofKind(kind: Kind, choices: Choices): Row[] {
       }))
     case 'paused':
       return [{ ...row, talkers: 1 }]
+    case 'cells':
+      return [
+        { ...row, talkers: five, rate: 0 },
+        { ...row, talkers: 1 },
+      ]
     case 'views':
     case 'idle':
       return [{ ...row, rate: 0 }]
@@ -139,7 +146,8 @@ function ofKind(kind: Kind, choices: Choices): Row[] {
 export function variantsOf(row: Row, choices: Choices): Variant[] {
   const { kind } = row
   const talks = row.talkers > 0
-  const services = talks && kind !== 'paused' ? choices.services : choices.services.slice(0, 1)
+  const services =
+    talks && kind !== 'paused' && kind !== 'cells' ? choices.services : choices.services.slice(0, 1)
   const iterators =
     row.rate === 0 && row.ofMaximum === 0 && talks ? choices.iterators : choices.iterators.slice(0, 1)
   const versions = [{ name: '', settings: {} }, ...choices.versions].map(({ name, settings }) => ({
@@ -152,8 +160,8 @@ export function variantsOf(row: Row, choices: Choices): Variant[] {
     ),
   )
   const plain = { iterator: 'batches', service: 'agreed', settings: {}, version: '' } as const
-  // A client of corosync would need a connection for each group.
-  const peers = kind === 'joiner' ? [] : choices.peers
+  // A client of corosync would need a connection for each group, and has one order for all of them.
+  const peers = kind === 'joiner' || kind === 'cells' ? [] : choices.peers
   const limits = kind === 'throughput' || kind === 'groups' ? choices.limits : []
   return [...ours, ...[...peers, ...limits].map(system => ({ system, ...plain }))]
 }
@@ -180,6 +188,10 @@ export function rowTitle(row: Row): string {
       return `latency of 64 B at 1000/s under load, ${daemons}, others ${loadText(row)} of ${size}`
     case 'paused':
       return `an idle daemon stopped, ${daemons}, one talker, ${rate}/s, ${size}`
+    case 'cells': {
+      const pace = rate === 0 ? '' : ` ${rate}/s,`
+      return `one cell beside another, ${daemons}, ${one},${pace} ${size}`
+    }
     case 'idle':
       return `idle, ${daemons}`
     case 'views':

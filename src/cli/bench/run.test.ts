@@ -135,6 +135,14 @@ describe('the benchmark', () => {
     }
   })
 
+  it.runIf(process.platform === 'linux')('disturbs one cell, and looks at the other', async () => {
+    const [flood, paced] = await play(['cells'])
+    expect(valuesOf(flood)['anasazi']?.['messages']).toBeGreaterThan(0)
+    expect(valuesOf(flood)['anasazi']?.['besideMessages']).toBeGreaterThan(0)
+    expect(valuesOf(paced)['anasazi']?.['crossP50']).toBeGreaterThan(0)
+    expect(valuesOf(paced)['anasazi']?.['besideP50']).toBeGreaterThan(0)
+  })
+
   it.runIf(process.platform === 'linux')('lets many in, and looks at those who are idle', async () => {
     const [idle, crowd, joiner] = await play(['idle', 'crowd', 'joiner'])
     for (const name of ['daemonMemory', 'wakeUps', 'busy']) {

@@ -4,6 +4,8 @@
  *
  *     work RATE PROBE FIRST WARM SECONDS   send so many messages a second (0: as many as go, -1: none), each timed if PROBE
  *                                is 1, the first one at FIRST (µs); after WARM seconds measure for SECONDS
+ *     talk RATE PROBE FIRST      the same, and measure nothing yet
+ *     measure WARM SECONDS       measure once more, or for the first time
  *     mark TIME                  times are counted apart from what is sent at TIME (µs) on, until a view follows
  *     end                        what is measured ends now
  *     enter                      join the group that others are in; `asked` first
@@ -22,6 +24,8 @@ export interface MemberTask {
   readonly kind: 'member'
   readonly name: string
   readonly address: string
+  /** With which the names of its groups begin; default: none. */
+  readonly prefix?: string
   /** Groups that it joins; each message goes to one of them at random. */
   readonly groups: number
   /** It is ready when its view has so many members. */

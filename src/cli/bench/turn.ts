@@ -2,6 +2,7 @@
 
 import { openAnasazi } from './anasazi-site.ts'
 import { BenchError } from './bench-error.ts'
+import { cells } from './cells-scenario.ts'
 import { type CorosyncClient, openCorosync } from './corosync-site.ts'
 import { maximumOf } from './load-scenarios.ts'
 import { runRaw } from './raw-run.ts'
@@ -49,6 +50,7 @@ async function measure(
   const { terrain, seconds, warmSeconds, repeat } = options
   const timing = { seconds, warmSeconds: warmSeconds * row.members, repeat }
   if (system === 'raw' || system === 'direct') return runRaw(system, row, terrain, timing)
+  if (row.kind === 'cells') return cells(row, variant, terrain, timing)
   const onSite = async <Result>(use: (site: Site) => Promise<Result>): Promise<Result> => {
     const site = await open(row, variant, terrain, client)
     try {

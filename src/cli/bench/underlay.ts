@@ -25,17 +25,19 @@ export class Underlay {
   readonly links: Breakable | null
   readonly emulator: Emulator | null
   private readonly network: Network | null
+  private readonly isEmulated: (network: string) => boolean
 
   /**
-   * @param emulated links go through the emulator, also if nothing is wrong with them yet.
+   * @param emulated networks whose links go through the emulator, also if nothing is wrong with them yet.
    * @throws Error if a network cannot be made.
    */
-  constructor(names: readonly string[], terrain: Terrain, emulated: boolean = false) {
+  constructor(names: readonly string[], terrain: Terrain, emulated: readonly string[] = []) {
     const { namespaces, delayMs } = terrain
     this.names = names
+    this.isEmulated = network => delayMs > 0 || emulated.includes(network)
     this.network = namespaces ? new Network(names) : null
     this.links = this.network === null ? null : withLimit(this.network, terrain)
-    const isNeeded = emulated || delayMs > 0
+    const isNeeded = emulated.length > 0 || delayMs > 0
     this.emulator = isNeeded ? new Emulator(names, name => this.within(name), { delayMs }) : null
   }
 
@@ -56,7 +58,8 @@ export class Underlay {
 
   /** Where one daemon finds another, which listens at an address. */
   async route(from: string, to: string, address: string, network: string = 'main'): Promise<string> {
-    return (await this.emulator?.route(from, to, address, network)) ?? address
+    if (this.emulator === null || !this.isEmulated(network)) return address
+    return this.emulator.route(from, to, address, network)
   }
 
   /** Processes between the daemons. */
