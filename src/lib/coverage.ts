@@ -87,8 +87,13 @@ export const sometimesInSimulator = [
   'fragmented message',
 ] as const
 
-/** Reported too, but so rare that a range of seeds is not asked for them. */
-export const seldom = ['yield to lower coordinator', 'segment against the rules'] as const
+/** Reported too, but so rare, or in the swarm only, that a range of seeds is not asked for them. */
+export const seldom = [
+  'yield to lower coordinator',
+  'segment against the rules',
+  'passed on',
+  'bypassed',
+] as const
 
 export type Sometimes =
   | (typeof seldom)[number]

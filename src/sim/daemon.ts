@@ -13,7 +13,7 @@ import type { GroupsPort, Wire } from './parts.ts'
 import { checkBody } from './payload.ts'
 import { CELL_NAME, messagesOf, segmentName, serviceOf, traceTime } from './recorder.ts'
 import type { Timer } from './scheduler.ts'
-import type { World } from './world.ts'
+import { hostOf, type World } from './world.ts'
 
 type Input = Packet | (() => void)
 
@@ -78,6 +78,7 @@ export class Daemon {
         seed: random.u32(),
         limits: settings.limits,
         timeouts: settings.timeouts,
+        relayed: settings.chainBytes !== null,
         ...(settings.maxTimestamp === null ? {} : { maxTimestamp: settings.maxTimestamp }),
         cover: world.cover,
         ...(settings.buggify > 0 ? { buggify: world.buggifier(random.fork('buggify')) } : {}),
@@ -240,7 +241,8 @@ export class Daemon {
     const frame = this.decode(packet)
     if (frame === null) return
     world.recorder.mix(now)
-    this.cell.receive(packet.sender, frame, now)
+    if (packet.rest.length > 0) world.passOn(this.host, packet.sender, packet.rest, packet.encoded)
+    this.cell.receive(packet.sender, frame, now, hostOf(packet.sender) !== packet.from)
     world.oracles.received(this, frame)
   }
 

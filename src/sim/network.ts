@@ -58,6 +58,8 @@ export interface Packet {
   /** What was sent, or, if `corrupted`, a damaged copy. */
   readonly encoded: Encoded
   readonly corrupted: boolean
+  /** Members that the addressee passes it on to, in order. */
+  readonly rest: readonly MemberId[]
   lost: boolean
 }
 
@@ -166,6 +168,7 @@ export class Network {
     lane: Lane,
     kind: Frame['kind'],
     encoded: Encoded,
+    rest: readonly MemberId[] = [],
   ): void {
     const link = this.link(from, to)
     const profile = link.profile ?? this.profile
@@ -175,7 +178,7 @@ export class Network {
     const rule = this.dropRules.length > 0 ? this.ruleFor(from, to, kind) : null
     if (rule !== null) {
       if (rule.hold === true)
-        this.held.push(() => this.send(from, to, sender, addressee, lane, kind, encoded))
+        this.held.push(() => this.send(from, to, sender, addressee, lane, kind, encoded, rest))
       return
     }
     // Draw the same numbers whatever happens: a small change of a profile then changes few fates.
@@ -201,6 +204,7 @@ export class Network {
       kind,
       encoded: corrupted ? { bytes: this.damage(encoded.bytes), decoded: null } : encoded,
       corrupted,
+      rest,
       lost: false,
     }
     let arrival = this.scheduler.now + delayMs

@@ -23,7 +23,7 @@ const options = {
   groupLimits: ['statePartBytes'],
   loop: ['turnMs', 'slowChance', 'slowMs', 'inboxFrames', 'eventsPerTurn'],
   workload: ['readMs', 'clientAcknowledgeMs'],
-  own: ['seed', 'maxTimestamp', 'buggify'],
+  own: ['seed', 'maxTimestamp', 'buggify', 'chainBytes'],
 } as const
 type Part = keyof typeof options
 
@@ -38,6 +38,7 @@ export function quietSettings(members: number, seed: number): Settings {
     groupLimits: {},
     maxTimestamp: null,
     buggify: 0,
+    chainBytes: null,
     loop: { turnMs: 0.02, slowChance: 0, slowMs: 0, inboxFrames: 100_000, eventsPerTurn: null },
     workload: {
       sessionsPerDaemon: 0,
@@ -98,10 +99,12 @@ function settingsFor(steps: readonly Step[], seed: number): Settings {
 }
 
 function valuesOf(settings: Settings): { [part in Part]: Values } {
-  const { network, timeouts, limits, groupLimits, loop, workload, seed, maxTimestamp, buggify } = settings
+  const { network, timeouts, limits, groupLimits, loop, workload } = settings
+  const { seed, maxTimestamp, buggify, chainBytes } = settings
   const parts = { network, timeouts, limits, groupLimits, loop, workload }
   const copies = Object.fromEntries(Object.entries(parts).map(([name, values]) => [name, { ...values }]))
-  return { ...copies, own: { seed, maxTimestamp, buggify } } as unknown as { [part in Part]: Values }
+  const own = { seed, maxTimestamp, buggify, chainBytes }
+  return { ...copies, own } as unknown as { [part in Part]: Values }
 }
 
 /** The lines of a scenario that make its world like the one with these settings. */

@@ -64,6 +64,8 @@ export interface Settings {
   readonly limits: Partial<CellLimits>
   readonly groupLimits: Partial<GroupLimits>
   readonly maxTimestamp: number | null
+  /** Data frames of so many bytes go from member to member; null: each directly. */
+  readonly chainBytes: number | null
   /** How often a point of the core where something rare may happen makes it happen; 0: never. Until the faults end. */
   readonly buggify: number
   readonly loop: LoopSettings
@@ -142,6 +144,7 @@ export function settingsOf(seed: number): Settings {
     // An exchange in several parts can be cut short between them.
     groupLimits: random.chance(0.3) ? { statePartBytes: 300 } : {},
     buggify: 0,
+    chainBytes: null,
     maxTimestamp: random.chance(0.1) ? random.between(3000, 20_000) : null,
     loop: {
       turnMs: random.pick([0.01, 0.05, 0.2]),
@@ -187,8 +190,10 @@ export function swarmSettingsOf(seed: number): Settings {
   const kinds = faultWeights.map(([kind]) => kind)
   const without = kinds.filter(() => random.chance(leaveOut))
   const count = random.between(4, 30)
+  const chain = new Random(seed).fork('chain')
   return {
     ...settings,
+    chainBytes: chain.chance(0.25) ? chain.pick([0, 150, 400]) : null,
     members: random.between(1, 9),
     buggify: random.chance(0.7) ? random.pick([0.01, 0.05, 0.2]) : 0,
     workload: { ...settings.workload, messages: random.between(50, 500), kills: random.between(0, 8) },

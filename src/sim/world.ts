@@ -8,7 +8,7 @@ import { type Buggify, type BuggifyPoint, buggifyPoints } from '../lib/buggify.t
 import type { Sometimes } from '../lib/coverage.ts'
 import { Random } from '../lib/prng.ts'
 import { Daemon } from './daemon.ts'
-import { calmLink, Network } from './network.ts'
+import { calmLink, type Encoded, Network } from './network.ts'
 import { Oracles } from './oracles.ts'
 import type { Parts } from './parts.ts'
 import { Recorder } from './recorder.ts'
@@ -271,12 +271,33 @@ export class World {
       }
       return
     }
+    const { chainBytes } = this.settings
+    if (chainBytes !== null && frame.kind === 'data' && to.length > 1 && bytes.length >= chainBytes) {
+      const behind = to.filter(member => member > daemon.member)
+      const rest = [...behind, ...to.filter(member => member < daemon.member)]
+      this.passOn(daemon.host, daemon.member, rest, encoded)
+      return
+    }
     for (const member of to) {
       const host = hostOf(member)
       if (host >= 0 && host < this.daemons.length && host !== daemon.host) {
         this.network.send(daemon.host, host, daemon.member, member, lane, frame.kind, encoded)
       }
     }
+  }
+
+  /**
+   * A data frame on its way along a chain leaves a host: for the first that can be reached, as connections show it, and through
+   * it for all behind that one. The paused and the dead are not noticed: what they hold is lost to those behind them.
+   */
+  passOn(from: number, origin: MemberId, rest: readonly MemberId[], encoded: Encoded): void {
+    const reached = rest.findIndex(member => this.network.open(from, hostOf(member)))
+    if (reached < 0) return
+    const next = rest[reached] as MemberId
+    if (from !== hostOf(origin)) this.cover('passed on')
+    if (reached > 0) this.cover('bypassed')
+    const behind = [...rest.slice(reached + 1), ...rest.slice(0, reached)]
+    this.network.send(from, hostOf(next), origin, next, 'data', 'data', encoded, behind)
   }
 
   observe(daemon: Daemon, event: CellEvent): void {
