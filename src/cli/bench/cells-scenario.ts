@@ -6,8 +6,7 @@ import { merged } from './histogram.ts'
 import type { Values } from './measures.ts'
 import type { Row, Variant } from './row.ts'
 import { flood, mean, type Outcome, quiet, spread, type Timing } from './scenario.ts'
-import type { Site } from './site.ts'
-import type { Terrain } from './underlay.ts'
+import type { Site, SiteOptions } from './site.ts'
 import type { Worker } from './worker.ts'
 
 /** What the far cell suffers. */
@@ -18,9 +17,14 @@ const pausedMs = 3000
 const farTalk = { rate: 100, bytes: 1024 } as const
 
 /** The near cell is measured while the far one is idle and well, and then again while it works and suffers. */
-export async function cells(row: Row, variant: Variant, terrain: Terrain, timing: Timing): Promise<Outcome> {
+export async function cells(
+  row: Row,
+  variant: Variant,
+  options: Omit<SiteOptions, 'members'>,
+  timing: Timing,
+): Promise<Outcome> {
   const { warmSeconds, seconds } = timing
-  const both = await openCells(row.members, terrain, variant.settings)
+  const both = await openCells(row.members, options)
   const disturbance = new Disturbance(both)
   try {
     const near = nearSite(both.site, row.members)
@@ -43,6 +47,7 @@ export async function cells(row: Row, variant: Variant, terrain: Terrain, timing
         far: mean(far.map(each => each.messages / each.seconds)),
       },
       times: rate === 0 ? null : merged(disturbed.measured.map(({ cross }) => cross)),
+      span: alone.span,
       othersCores: Math.max(alone.spent.othersCores ?? 0, disturbed.spent.othersCores ?? 0),
     }
   } finally {

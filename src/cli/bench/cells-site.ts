@@ -3,10 +3,10 @@
 import { writeFileSync } from 'node:fs'
 import { Lab } from '../lab/lab.ts'
 import type { Faults } from '../lab/weather.ts'
-import { openOn } from './anasazi-site.ts'
+import { daemonFlags, openOn } from './anasazi-site.ts'
 import { cellLines, mergedSettings, type Settings } from './settings.ts'
-import { daemonNames, type Site } from './site.ts'
-import { type Terrain, Underlay } from './underlay.ts'
+import { daemonNames, type Site, type SiteOptions } from './site.ts'
+import { Underlay } from './underlay.ts'
 
 export interface TwoCells {
   /** Its daemons are those of the near cell, and then the one that is not in it. */
@@ -34,12 +34,18 @@ const patience: Settings = {
 const ports = { near: 4803, far: 4805 } as const
 
 /** @param members daemons of the near cell. */
-export async function openCells(members: number, terrain: Terrain, settings: Settings): Promise<TwoCells> {
+export async function openCells(members: number, options: Omit<SiteOptions, 'members'>): Promise<TwoCells> {
+  const { terrain, settings, profile } = options
   const names = daemonNames(members + 1)
   const insiders = names.slice(0, -1)
   const underlay = new Underlay(names, terrain, ['far'])
   const site = await openOn(underlay, async () => {
-    const lab = await Lab.create({ names, trace: false, within: name => underlay.within(name) })
+    const lab = await Lab.create({
+      names,
+      trace: false,
+      within: name => underlay.within(name),
+      flags: daemonFlags(profile),
+    })
     const near = await peersOf('near', underlay, insiders)
     const far = await peersOf('far', underlay, names)
     for (const name of names) {
@@ -52,7 +58,7 @@ export async function openCells(members: number, terrain: Terrain, settings: Set
       ]
       writeFileSync(lab.configuration(name), `${text.join('\n')}\n`)
     }
-    return { lab, cell: 'near', start: () => ({}) }
+    return { lab, cell: 'near', profile }
   })
   return { site, disturb: faults => underlay.emulator?.set('far', faults) }
 }

@@ -1,6 +1,8 @@
 /** Members at every daemon of a site, which work at the same time; and the proof that all of them saw the same. */
 
 import { BenchError } from './bench-error.ts'
+import { nowMicros } from './payload.ts'
+import type { Span } from './profile.ts'
 import type { Variant } from './row.ts'
 import type { Site } from './site.ts'
 import type { Finished, Measured } from './task.ts'
@@ -26,6 +28,8 @@ export interface Part {
 export interface Watched {
   readonly measured: readonly Measured[]
   readonly spent: Spent
+  /** When all of them measured. */
+  readonly span: Span
 }
 
 export class Crew {
@@ -74,8 +78,9 @@ export class Crew {
   async watch(workers: readonly Worker[] = this.staff): Promise<Watched> {
     await Promise.all(workers.map(worker => worker.hear('began')))
     const meter = new Meter([...this.site.daemonPids, ...workers.map(({ pid }) => pid)], this.site.helperPids)
+    const from = nowMicros()
     const measured = await Promise.all(workers.map(worker => worker.hear('measured')))
-    return { measured, spent: meter.read() }
+    return { measured, spent: meter.read(), span: { from, to: nowMicros() } }
   }
 
   /**

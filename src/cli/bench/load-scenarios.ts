@@ -50,6 +50,7 @@ export const throughput: Scenario = async (site, row, variant, timing) => {
       ...usage,
     },
     times: null,
+    span: watched.span,
     othersCores: spent.othersCores,
   }
 }

@@ -19,7 +19,7 @@ export async function runRaw(
   const scratch = new Scratch()
   const workers: Worker[] = []
   const start = (name: string, ...args: readonly string[]): Worker => {
-    const command = [...underlay.within(name), ...moduleCommand('raw-main', ...args)]
+    const command = [...underlay.within(name), ...moduleCommand('raw-main', args)]
     const worker = new Worker(`${args[0]} at ${name}`, command)
     workers.push(worker)
     return worker

@@ -3,6 +3,7 @@
 import { cpus, totalmem } from 'node:os'
 import type { Paint } from '../style.ts'
 import { columns } from '../style.ts'
+import { hotFunctions, hotText } from './hot.ts'
 import { measureNames, measures, type MeasureName, valueText } from './measures.ts'
 import type { RowResult } from './result.ts'
 import type { Settings } from './settings.ts'
@@ -61,7 +62,8 @@ export function rowText(result: RowResult, paint: Paint): string {
   const { head, lines } = tableOf(result)
   const rows = lines.map(({ name, cells }) => [`  ${measures[name].label}`, measures[name].unit, ...cells])
   const failures = failuresOf(result).map(failure => `  ${paint('red', 'failed')} ${failure}\n`)
-  return `${paint('bold', result.title)}\n${columns([['', '', ...head], ...rows], paint)}\n${failures.join('')}`
+  const table = columns([['', '', ...head], ...rows], paint)
+  return `${paint('bold', result.title)}\n${table}${hotText(result, paint)}\n${failures.join('')}`
 }
 
 /** What went wrong in which turn. */
@@ -89,7 +91,7 @@ export function spreadText(name: MeasureName, spread: Spread | undefined): strin
   return `${valueText(name, median)} (${valueText(name, least)}–${valueText(name, most)})`
 }
 
-function ratioText(spread: Spread | undefined): string {
+export function ratioText(spread: Spread | undefined): string {
   if (spread === undefined) return '-'
   const { median, least, most } = spread
   if (least === most) return `× ${factorText(median)}`
@@ -117,7 +119,13 @@ export function resultsJson(rows: readonly RowResult[], conditions: Conditions):
     rows: rows.map(result => ({
       title: result.title,
       row: result.row,
-      variants: result.variants.map(variant => ({ ...variant, summary: spreadsOf(variant) })),
+      variants: result.variants.map(variant => ({
+        ...variant,
+        // Whole profiles are in files of their own.
+        runs: variant.runs.map(({ profiles: _profiles, ...run }) => run),
+        summary: spreadsOf(variant),
+        functions: hotFunctions(variant),
+      })),
       comparisons: comparisonsOf(result),
     })),
   }

@@ -2,6 +2,7 @@
 
 import type { Buckets } from './histogram.ts'
 import type { Samples, Values } from './measures.ts'
+import type { Profiles } from './profile-files.ts'
 import type { Row, Variant } from './row.ts'
 
 /** One turn of one variant. */
@@ -15,6 +16,8 @@ export interface Run {
   readonly othersCores: number | null
   /** Why there are no values; null if all went well. */
   readonly failed: string | null
+  /** What its processes did; empty without profiles. */
+  readonly profiles: Profiles
   /** How often it was run again because others disturbed it; of all these the quietest is what counts. */
   readonly reruns: number
 }

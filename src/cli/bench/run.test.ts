@@ -35,6 +35,7 @@ async function play(
     pairs: 1,
     repeat: 2,
     mostReruns: 0,
+    profile: null,
     seconds: 0.4,
     warmSeconds: 0.03,
     terrain: { namespaces: false, rateLimit: 0, delayMs: 0, ...terrain },

@@ -43,7 +43,11 @@ export async function runBench(options: BenchOptions): Promise<RowResult[]> {
       for (let round = 1; round <= pairs; round++) {
         for (const { name, variant, runs } of variants) {
           progress(`${title}: ${name}, round ${round} of ${pairs}`)
-          const again = (): Promise<Run> => runTurn(row, variant, options, client)
+          let tries = 0
+          const again = (): Promise<Run> => {
+            const label = `${title} ${name} ${round}${tries++ === 0 ? '' : ` again ${tries - 1}`}`
+            return runTurn(row, variant, options, client, label)
+          }
           const run = await quietest(again, options.mostReruns, cores =>
             progress(`${title}: ${name} again, as others used ${cores.toFixed(2)} cores`),
           )

@@ -4,6 +4,7 @@ import type { Crew, Part, Watched } from './crew.ts'
 import { type Histogram, merged } from './histogram.ts'
 import type { Samples, Values } from './measures.ts'
 import { nowMicros } from './payload.ts'
+import type { Span } from './profile.ts'
 import type { Row, Variant } from './row.ts'
 import type { Site } from './site.ts'
 import { memory } from './usage.ts'
@@ -24,6 +25,8 @@ export interface Outcome {
   readonly samples?: Samples
   /** Times of delivery at others, µs, where they were taken. */
   readonly times: Histogram | null
+  /** When it was measured; default: all the time. */
+  readonly span?: Span
   /** Cores that strangers used meanwhile; null if unknown. */
   readonly othersCores: number | null
 }
@@ -60,6 +63,7 @@ export async function timesOf(site: Site, crew: Crew): Promise<Outcome> {
       ...usage,
     },
     times: cross,
+    span: watched.span,
     othersCores: spent.othersCores,
   }
 }

@@ -32,6 +32,8 @@ export interface SiteOptions {
   readonly terrain: Terrain
   /** Of the cells of ours. */
   readonly settings: Settings
+  /** Directory for the profiles of our processes; null: none are wanted. */
+  readonly profile: string | null
 }
 
 export function daemonNames(count: number): string[] {

@@ -39,7 +39,15 @@ const choices: Choices = {
 function run(values: Values, times: readonly number[] = [], othersCores: number = 0): Run {
   const histogram = new Histogram()
   for (const each of times) histogram.add(each)
-  return { values, samples: {}, times: histogram.buckets(), othersCores, failed: null, reruns: 0 }
+  return {
+    values,
+    samples: {},
+    times: histogram.buckets(),
+    othersCores,
+    failed: null,
+    profiles: {},
+    reruns: 0,
+  }
 }
 
 const conditions: Conditions = {
@@ -257,6 +265,7 @@ describe('the report', () => {
       times: [],
       othersCores: null,
       failed: 'a client was <lost>',
+      profiles: {},
       reruns: 0,
     }
     const [first, ...others] = result.variants

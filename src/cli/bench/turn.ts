@@ -5,12 +5,13 @@ import { BenchError } from './bench-error.ts'
 import { cells } from './cells-scenario.ts'
 import { type CorosyncClient, openCorosync } from './corosync-site.ts'
 import { maximumOf } from './load-scenarios.ts'
+import { readProfiles, turnDirectory } from './profile-files.ts'
 import { runRaw } from './raw-run.ts'
 import type { Run } from './result.ts'
 import type { Row, Variant } from './row.ts'
 import type { Outcome } from './scenario.ts'
 import { scenarios } from './scenarios.ts'
-import type { Site } from './site.ts'
+import type { Site, SiteOptions } from './site.ts'
 import type { Terrain } from './underlay.ts'
 
 export interface TurnOptions {
@@ -21,22 +22,39 @@ export interface TurnOptions {
   readonly warmSeconds: number
   /** How often each change of views is done in a turn. */
   readonly repeat: number
+  /** Directory for profiles of our processes; null: none are wanted. */
+  readonly profile: string | null
 }
 
-/** Never throws for what is the fault of what is measured: the run says so then. */
+/**
+ * What is the fault of what is measured is said by the run.
+ * @param name of the turn, for its files.
+ */
 export async function runTurn(
   row: Row,
   variant: Variant,
   options: TurnOptions,
   client: CorosyncClient | null,
+  name: string,
 ): Promise<Run> {
+  const profile = options.profile === null ? null : turnDirectory(options.profile, name)
   try {
-    const { values, samples = {}, times, othersCores } = await measure(row, variant, options, client)
-    return { values, samples, times: times?.buckets() ?? [], othersCores, failed: null, reruns: 0 }
+    const outcome = await measure(row, variant, { ...options, profile }, client)
+    const { values, samples = {}, times, othersCores, span = null } = outcome
+    const profiles = profile === null ? {} : readProfiles(profile, span)
+    return {
+      values,
+      samples,
+      times: times?.buckets() ?? [],
+      othersCores,
+      failed: null,
+      profiles,
+      reruns: 0,
+    }
   } catch (error) {
     if (!(error instanceof BenchError)) throw error
     const failed = [error.message, error.advice].filter(Boolean).join(' ')
-    return { values: {}, samples: {}, times: [], othersCores: null, failed, reruns: 0 }
+    return { values: {}, samples: {}, times: [], othersCores: null, failed, profiles: {}, reruns: 0 }
   }
 }
 
@@ -46,13 +64,16 @@ async function measure(
   options: TurnOptions,
   client: CorosyncClient | null,
 ): Promise<Outcome> {
-  const { system } = variant
-  const { terrain, seconds, warmSeconds, repeat } = options
+  const { system, settings } = variant
+  const { terrain, seconds, warmSeconds, repeat, profile } = options
   const timing = { seconds, warmSeconds: warmSeconds * row.members, repeat }
   if (system === 'raw' || system === 'direct') return runRaw(system, row, terrain, timing)
-  if (row.kind === 'cells') return cells(row, variant, terrain, timing)
-  const onSite = async <Result>(use: (site: Site) => Promise<Result>): Promise<Result> => {
-    const site = await open(row, variant, terrain, client)
+  if (row.kind === 'cells') return cells(row, variant, { terrain, settings, profile }, timing)
+  const onSite = async <Result>(
+    how: Partial<SiteOptions>,
+    use: (site: Site) => Promise<Result>,
+  ): Promise<Result> => {
+    const site = await open(system, { members: row.members, terrain, settings, profile, ...how }, client)
     try {
       return await use(site)
     } finally {
@@ -60,16 +81,14 @@ async function measure(
     }
   }
   const work = scenarios[row.kind]
-  if (row.ofMaximum === 0) return onSite(site => work(site, row, variant, timing))
-  const maximum = await onSite(site => maximumOf(site, row, variant, timing))
+  if (row.ofMaximum === 0) return onSite({}, site => work(site, row, variant, timing))
+  const maximum = await onSite({ profile: null }, site => maximumOf(site, row, variant, timing))
   const load = { ...row, rate: (maximum * row.ofMaximum) / (row.talkers - 1) }
-  const outcome = await onSite(site => work(site, load, variant, timing))
+  const outcome = await onSite({}, site => work(site, load, variant, timing))
   return { ...outcome, values: { maximum, ...outcome.values } }
 }
 
-function open(row: Row, variant: Variant, terrain: Terrain, client: CorosyncClient | null): Promise<Site> {
-  const { system, settings } = variant
-  const options = { members: row.members, terrain, settings }
+function open(system: Variant['system'], options: SiteOptions, client: CorosyncClient | null): Promise<Site> {
   if (system === 'anasazi') return openAnasazi(options)
   if (client === null) throw new BenchError('the client of corosync was not compiled')
   return openCorosync(client, system === 'corosync' ? 'knet' : 'udpu', options)

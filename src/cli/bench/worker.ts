@@ -90,10 +90,10 @@ export class Worker {
     return this.ended
   }
 
-  async quit(): Promise<void> {
+  async quit(patienceMs: number = 2000): Promise<void> {
     this.tell('quit')
     // One whose daemon is gone or stopped may not be able to end in order.
-    const timer = setTimeout(() => this.process.kill('SIGKILL'), 2000)
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), patienceMs)
     await this.ended
     clearTimeout(timer)
   }
@@ -128,8 +128,12 @@ export class Worker {
 }
 
 /** The command of a worker that is a module of ours: a plain Node cannot run TypeScript, so it is the built one. */
-export function moduleCommand(name: string, ...args: readonly string[]): readonly string[] {
+export function moduleCommand(
+  name: string,
+  args: readonly string[] = [],
+  flags: readonly string[] = [],
+): readonly string[] {
   const beside = fileURLToPath(new URL(`./${name}.js`, import.meta.url))
   const built = fileURLToPath(new URL(`../../../dist/cli/bench/${name}.js`, import.meta.url))
-  return [process.execPath, existsSync(beside) ? beside : built, ...args]
+  return [process.execPath, ...flags, existsSync(beside) ? beside : built, ...args]
 }

@@ -33,6 +33,7 @@ export interface BenchChoices {
   readonly quick?: true
   readonly json?: true
   readonly html?: string
+  readonly profile?: string
 }
 
 export function addBenchOptions(command: Command): void {
@@ -129,6 +130,10 @@ function addTurnOptions(command: Command): void {
     .option('--no-rerun', 'turns that others disturb count as they are (so it is with --quick)')
     .option('--quick', 'one short turn of small rows: to see that it works, not how fast it is')
     .option('--json', 'results as one JSON document')
+    .option(
+      '--profile <directory>',
+      'profiles of our daemons and clients; the report shows where they spend time',
+    )
     .option('--html <file>', 'write a report with plots, complete in one file')
 }
 

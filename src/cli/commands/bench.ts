@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Conditions } from '../bench/report.ts'
 import type { RowResult } from '../bench/result.ts'
@@ -73,6 +74,7 @@ async function bench(
     choices: work,
     ...turns,
     terrain,
+    profile: profileDirectory(choices),
     progress: text => terminal.err(`${text}\n`),
     onRow: row => (choices.json === true ? undefined : terminal.out(report.rowText(row, paint))),
   }).catch((error: unknown) => {
@@ -93,6 +95,17 @@ async function bench(
     choices.json === true ? report.resultsJson(rows, conditions) : `${report.noiseText(rows)}\n`,
   )
   finish(rows.some(row => report.failuresOf(row).length > 0) ? EXIT.negative : EXIT.ok)
+}
+
+/** @throws CommandError if it cannot be made. */
+function profileDirectory({ profile }: BenchChoices): string | null {
+  if (profile === undefined) return null
+  try {
+    mkdirSync(profile, { recursive: true })
+  } catch (cause) {
+    throw new CommandError(EXIT.usage, `the profiles cannot be written: ${messageOf(cause)}`, '', { cause })
+  }
+  return resolve(profile)
 }
 
 async function writeReport(file: string, rows: readonly RowResult[], conditions: Conditions): Promise<void> {

@@ -22,6 +22,8 @@ export interface LabOptions {
   readonly tcp?: boolean
   /** Prefix of the command that starts a daemon, such as `['ip', 'netns', 'exec', 'h1']`. */
   readonly within?: (name: string) => readonly string[]
+  /** More options of Node for daemons. */
+  readonly flags?: readonly string[]
   /** Where a daemon listens for its peers; default: a free port on loopback. */
   readonly address?: (name: string) => string
   /** Where one daemon finds another: something between them, such as a relay; default: where the other listens. */
@@ -128,7 +130,7 @@ export class Lab {
     if (file !== null && options.trace === undefined) this.daemonTraces.set(name, file)
     else this.daemonTraces.delete(name)
     const within = options.within ?? this.options.within?.(name) ?? []
-    const daemon = new Program(args, { within })
+    const daemon = new Program(args, { within, flags: this.options.flags ?? [] })
     this.daemons.set(name, daemon)
     return daemon
   }

@@ -12,6 +12,8 @@ export interface ProgramOptions {
   readonly outputFile?: string
   /** Prefix of the command, such as `['ip', 'netns', 'exec', 'h1']`. */
   readonly within?: readonly string[]
+  /** More options of Node. */
+  readonly flags?: readonly string[]
 }
 
 /**
@@ -36,10 +38,14 @@ export class Program {
     const [command, ...before] = [...(options.within ?? []), process.execPath]
     const { input, outputFile } = options
     const file = outputFile === undefined ? null : openSync(outputFile, 'a')
-    this.process = spawn(command as string, [...before, ...nodeFlags, program(), ...args], {
-      stdio: [input === undefined ? 'ignore' : 'pipe', file ?? 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1' },
-    })
+    this.process = spawn(
+      command as string,
+      [...before, ...nodeFlags, ...(options.flags ?? []), program(), ...args],
+      {
+        stdio: [input === undefined ? 'ignore' : 'pipe', file ?? 'pipe', 'pipe'],
+        env: { ...process.env, NO_COLOR: '1' },
+      },
+    )
     if (file !== null) closeSync(file)
     this.process.stdout?.setEncoding('utf8').on('data', (text: string) => this.take('output', text))
     this.process.stderr?.setEncoding('utf8').on('data', (text: string) => this.take('errors', text))
