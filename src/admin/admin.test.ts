@@ -208,6 +208,7 @@ describe('status', () => {
         describe: () => ({
           phase: 'operational',
           thread: 'host',
+          transport: 'tcp',
           order: 'ff',
           configuration: { id: '1.n1#00.5', members: ['n1#00'] },
           endpoints: ['unix:/run/anasazi/main.sock'],
@@ -219,6 +220,7 @@ describe('status', () => {
               address: 'h:1',
               link: 'down',
               why: 'refused',
+              carrier: 'tcp',
               lastHeardMs: null,
               queueBytes: 0,
             },

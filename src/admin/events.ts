@@ -49,6 +49,8 @@ export type AdminEvent =
       readonly queueBytes: number
       readonly slowForMs: number
     })
+  /** What `auto` chose. */
+  | (InCell & { readonly type: 'transport'; readonly transport: string; readonly why: string })
   /** The loop of a cell stood still for so long that its own timers could not be believed. */
   | (InCell & { readonly type: 'stall'; readonly ms: number })
   | (InCell & {
@@ -82,6 +84,7 @@ export function severityOf(event: AdminEvent): Severity {
     case 'phase':
     case 'configuration':
     case 'heard':
+    case 'transport':
       return 'info'
     case 'link':
       return event.state === 'up' ? 'info' : 'warn'
@@ -124,6 +127,8 @@ export function describeEvent(event: AdminEvent): string {
       return `link to ${event.peer} (${event.address}) is ${event.state}${event.why === '' ? '' : `: ${event.why}`}`
     case 'peerRejected':
       return `${event.by === 'us' ? 'peer refused' : 'refused by peer'} (${event.address}): ${event.words}`
+    case 'transport':
+      return `transport ${event.transport}: ${event.why}`
     case 'clientRefused':
       return `client refused (${event.address}): ${event.code}: ${event.words}`
     case 'slowClient':

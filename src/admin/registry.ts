@@ -14,6 +14,7 @@ export type Mutability = 'constant' | 'monotone' | 'variable'
 
 export type Unit =
   | 'frames'
+  | 'datagrams'
   | 'bytes'
   | 'segments'
   | 'messages'
@@ -86,6 +87,25 @@ const counters = [
   ],
   ['cell.relays.unreached', 'frames', 'Frames that could not be passed on to a member from here.'],
   ['cell.relays.dropped', 'frames', 'Frames passed on to here that made no sense, or were of no peer.'],
+  ['cell.datagrams.in', 'datagrams', 'Datagrams from peers.'],
+  ['cell.datagrams.out', 'datagrams', 'Datagrams to peers; one to a group counts once.'],
+  ['cell.datagrams.resent', 'datagrams', 'Of these, such as were sent again.'],
+  ['cell.datagrams.duplicates', 'datagrams', 'Datagrams from peers that had come before.'],
+  [
+    'cell.datagrams.foreign',
+    'datagrams',
+    'Datagrams dropped: of strangers or of former incarnations, or none of this protocol.',
+  ],
+  [
+    'cell.datagrams.attached',
+    'events',
+    'Times that a peer was found to hear datagrams, and got its data so.',
+  ],
+  [
+    'cell.datagrams.detached',
+    'events',
+    'Times that a peer got its data over the connection again, as it fell behind or silent.',
+  ],
   ['cell.segments.originated', 'segments', 'Segments of this daemon that got their place in the order.'],
   ['cell.segments.delivered', 'segments', 'Segments that were delivered in the order.'],
   ['cell.accepted.messages', 'messages', 'Messages accepted from local sessions.'],
@@ -230,6 +250,7 @@ const states: readonly Row[] = [
     'operational, gather, recover, left, or unresponsive if its thread is.',
   ),
   state('cell.thread', 'none', 'constant', 'Where the cell runs: host or dedicated.'),
+  state('cell.transport', 'none', 'constant', 'How data gets to peers: tcp, udp, multicast or chain.'),
   state(
     'cell.order',
     'none',
@@ -245,6 +266,7 @@ const states: readonly Row[] = [
   state('peer.address', 'none', 'variable', 'Where the peer listens, as far as known.'),
   state('peer.link', 'none', 'variable', 'up, connecting, down or refused.'),
   state('peer.why', 'none', 'variable', 'In words, why the link is not up.'),
+  state('peer.carrier', 'none', 'variable', 'How data gets to this peer now: tcp, udp or multicast.'),
   state('peer.lastHeardMs', 'ms', 'variable', 'Time since anything was heard of the peer; nothing if never.'),
   state('peer.queueBytes', 'bytes', 'variable', 'What waits to be written to the peer.'),
   state('session.id', 'none', 'constant', 'Identity of the session: name@daemon.number.'),

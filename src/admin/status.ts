@@ -1,9 +1,11 @@
 /** The status document: what `anasazi status --json` prints. Pure data, made from what its providers say at the moment. */
 
+import type { TransportChoice } from '../config/transport.ts'
 import type { PhaseName } from '../core/api.ts'
 import type { RecordedEvent } from './events.ts'
 import type { CounterName } from './registry.ts'
 
+export type TransportInUse = TransportChoice['transport']
 export type LinkState = 'up' | 'connecting' | 'down' | 'refused'
 
 export interface PeerStatus {
@@ -14,6 +16,8 @@ export interface PeerStatus {
   readonly link: LinkState
   /** Why the link is not up; '' if it is. */
   readonly why: string
+  /** How data gets to it at the moment. With `udp` or `multicast` in the cell, `tcp` is for whom no datagrams reach. */
+  readonly carrier: TransportInUse
   /** Null: never. */
   readonly lastHeardMs: number | null
   readonly queueBytes: number
@@ -31,6 +35,7 @@ export interface CellStatus {
   /** `unresponsive`: the cell's own thread does not answer; but for the counters nothing more is known of it. */
   readonly phase: PhaseName | 'unresponsive'
   readonly thread: 'host' | 'dedicated'
+  readonly transport: TransportInUse
   /** Digest of the cells and rules, in hexadecimal. */
   readonly order: string
   readonly configuration: { readonly id: string; readonly members: readonly string[] }

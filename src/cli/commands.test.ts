@@ -250,6 +250,7 @@ describe('status', () => {
       main: {
         phase: 'operational',
         thread: 'dedicated',
+        transport: 'multicast',
         order: 'ff',
         configuration: { id: '4.n1#00.9', members: ['n1#00', 'n2#00'] },
         endpoints: ['unix:/run/anasazi/main.sock'],
@@ -261,6 +262,7 @@ describe('status', () => {
             address: '10.0.0.2:4803',
             link: 'up',
             why: '',
+            carrier: 'tcp',
             lastHeardMs: 40,
             queueBytes: 0,
           },
@@ -270,6 +272,7 @@ describe('status', () => {
             address: null,
             link: 'down',
             why: 'refused',
+            carrier: 'tcp',
             lastHeardMs: null,
             queueBytes: 0,
           },
@@ -288,7 +291,7 @@ describe('status', () => {
     expect(statusText(document, { colour: false, counters: true })).toBe(`n1  n1#00
 cluster default, version 0.1.0, process 7, up 1 min 1 s
 
-cell main  operational, on its own thread
+cell main  operational, on its own thread, over multicast
   configuration  4.n1#00.9
   members        n1#00 n2#00
   clients at     unix:/run/anasazi/main.sock
@@ -296,7 +299,7 @@ cell main  operational, on its own thread
   delivered      1234 messages, 0 B
   waiting        0 B; in flight 0 B
   peers
-    n2  up    10.0.0.2:4803  heard 40 ms ago
+    n2  up    10.0.0.2:4803  heard 40 ms ago  over tcp, as it does not follow multicast
     n3  down                 never heard      refused
   1 session
     alice@n1#00.1  1 group  2.0 KiB not acknowledged

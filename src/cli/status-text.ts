@@ -3,7 +3,7 @@
 import { describeEvent, severityOf } from '../admin/events.ts'
 import type { RecordedEvent } from '../admin/events.ts'
 import { registry } from '../admin/registry.ts'
-import type { CellStatus, PeerStatus, SessionStatus, StatusDocument } from '../admin/status.ts'
+import type { CellStatus, SessionStatus, StatusDocument } from '../admin/status.ts'
 import { bytesText, columns, counted, durationText, painter, printable, shortId } from './style.ts'
 import type { Paint } from './style.ts'
 
@@ -44,23 +44,24 @@ function cellText(name: string, cell: CellStatus, paint: Paint): string {
       `${bytesText(counters['cell.queue.bytes'])}; in flight ${bytesText(counters['cell.window.bytes'])}`,
     ],
   ]
-  const head = `${paint('bold', `cell ${printable(name)}`)}  ${phase}${cell.thread === 'dedicated' ? ', on its own thread' : ''}\n`
+  const head = `${paint('bold', `cell ${printable(name)}`)}  ${phase}${cell.thread === 'dedicated' ? ', on its own thread' : ''}${cell.transport === 'tcp' ? '' : `, over ${cell.transport}`}\n`
   return (
-    head +
-    indent(columns(rows, paint, ['dim'])) +
-    peersText(cell.peers, paint) +
-    sessionsText(cell.sessions, paint)
+    head + indent(columns(rows, paint, ['dim'])) + peersText(cell, paint) + sessionsText(cell.sessions, paint)
   )
 }
 
-function peersText(peers: readonly PeerStatus[], paint: Paint): string {
+function peersText(cell: CellStatus, paint: Paint): string {
+  const { peers } = cell
+  const sendsDatagrams = cell.transport === 'udp' || cell.transport === 'multicast'
   if (peers.length === 0) return ''
   const rows = peers.map(peer => [
     printable(peer.name),
     peer.link,
     peer.address === null ? '' : printable(peer.address),
     peer.lastHeardMs === null ? 'never heard' : `heard ${durationText(peer.lastHeardMs)} ago`,
-    printable(peer.why),
+    peer.link === 'up' && sendsDatagrams && peer.carrier !== cell.transport
+      ? `over ${peer.carrier}, as it does not follow ${cell.transport}`
+      : printable(peer.why),
   ])
   return indent(paint('dim', 'peers\n') + indent(columns(rows, paint)))
 }

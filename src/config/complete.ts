@@ -7,7 +7,6 @@ import type { Address } from './address.ts'
 import {
   DEFAULT_CLUSTER,
   DEFAULT_PEER_PORT,
-  DEFAULT_TRANSPORT,
   defaultSlowClient,
   memberName,
   slowClientDefaults,
@@ -16,6 +15,7 @@ import {
 import type { CellConfig, Config, ConfigContext, Peer, SlowClientPolicy } from './config.ts'
 import { defaultLimits, defaultTimeouts } from './limits.ts'
 import type { CellFile, ConfigFile } from './schema.ts'
+import { DEFAULT_MTU_BYTES, DEFAULT_TRANSPORT } from './transport.ts'
 
 /** A problem at a path; the caller knows where that is in the text. */
 export interface SemanticProblem {
@@ -62,6 +62,9 @@ function completeCell(name: string, cell: CellFile, around: Surroundings): CellC
     groups: cell.groups ?? (around.alone ? ['*'] : []),
     thread: cell.thread ?? 'host',
     transport: cell.transport ?? DEFAULT_TRANSPORT,
+    multicast: address(cell.multicast),
+    interface: cell.interface ?? null,
+    mtu: cell.mtu ?? DEFAULT_MTU_BYTES,
     clients: {
       unix: isOff(unix) ? null : (unix ?? socketPath(around.runtime, name)),
       tcp: address(cell.clients?.tcp),
@@ -106,6 +109,7 @@ export function checkConfig(config: Config, file: ConfigFile): SemanticProblem[]
     checkPeers(config, cell, problems)
     checkTimes(cell, problems)
     checkBytes(cell, problems)
+    checkTransport(config, cell, problems)
   }
   checkGroups(config, file, problems)
   checkListeners(config, problems)
@@ -196,6 +200,23 @@ function checkBytes(cell: CellConfig, problems: SemanticProblem[]): void {
     const message = `is ${slowClient.bytes}, less than one message may have; must be limits.messageBytes, ${limits.messageBytes}, or more`
     problems.push({ path: [...path, 'slowClient', 'bytes'], message })
   }
+}
+
+function checkTransport(config: Config, cell: CellConfig, problems: SemanticProblem[]): void {
+  const { transport, multicast } = cell
+  const path = ['cells', cell.name]
+  if (multicast === null) {
+    if (transport !== 'multicast') return
+    const message = 'is multicast, but no group is given; add multicast: GROUP:PORT, such as 239.192.0.1:4803'
+    problems.push({ path: [...path, 'transport'], message })
+    return
+  }
+  const other = config.cells
+    .slice(0, config.cells.indexOf(cell))
+    .find(each => each.multicast !== null && sameAddress(each.multicast, multicast))
+  if (other === undefined) return
+  const message = `is ${formatAddress(multicast)}, which cell ${other.name} has, too; must be a group or port of its own`
+  problems.push({ path: [...path, 'multicast'], message })
 }
 
 function checkGroups(config: Config, file: ConfigFile, problems: SemanticProblem[]): void {

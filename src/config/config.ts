@@ -5,6 +5,7 @@ import { DEFAULT_CELL } from '../lib/defaults.ts'
 import type { Address } from './address.ts'
 import { defaultLimits, defaultTimeouts } from './limits.ts'
 import type { NodeLimits } from './limits.ts'
+import { DEFAULT_MTU_BYTES, DEFAULT_TRANSPORT, type TransportName } from './transport.ts'
 
 /** Where peers connect when nothing says otherwise. */
 export const DEFAULT_PEER_PORT = 4803
@@ -32,11 +33,6 @@ export interface SlowClientPolicy {
   readonly policy: 'evict' | 'throttle'
 }
 
-/** How frames get to all members. `chain`: over TCP, large ones by way of one member after the other. */
-export type TransportName = 'tcp' | 'chain'
-export const TRANSPORTS: readonly TransportName[] = ['tcp', 'chain']
-export const DEFAULT_TRANSPORT: TransportName = 'tcp'
-
 export interface CellConfig {
   readonly name: string
   /** Where peers connect; null: this member has none. */
@@ -48,6 +44,12 @@ export interface CellConfig {
   /** The host's event loop, or a worker thread of the cell's own. */
   readonly thread: 'host' | 'dedicated'
   readonly transport: TransportName
+  /** Group to which multicast sends; null: none. */
+  readonly multicast: Address | null
+  /** IP address of the interface for multicast; null: that on which peers are accepted. */
+  readonly interface: string | null
+  /** Bytes of the largest IP packet that passes everywhere. */
+  readonly mtu: number
   readonly clients: { readonly unix: string | null; readonly tcp: Address | null }
   readonly timeouts: CellTimeouts
   readonly limits: NodeLimits
@@ -104,6 +106,9 @@ export function defaultConfig(context: ConfigContext): Config {
         groups: ['*'],
         thread: 'host',
         transport: DEFAULT_TRANSPORT,
+        multicast: null,
+        interface: null,
+        mtu: DEFAULT_MTU_BYTES,
         clients: { unix: socketPath(runtime, DEFAULT_CELL), tcp: null },
         timeouts: defaultTimeouts(),
         limits: defaultLimits(),

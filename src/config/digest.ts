@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { CellRule } from '../lib/pattern.ts'
-import { DEFAULT_TRANSPORT, type TransportName } from './config.ts'
+import type { TransportName } from './transport.ts'
 
 /** What of a cell must be the same at all its members. */
 export interface CommonCell extends CellRule {
@@ -19,7 +19,7 @@ export interface OrderDigest {
 
 /**
  * The digest of cells and group → cell rules; their order counts, because the first match decides. And of what a cell
- * delivers to nobody because it is too large, and how its frames travel.
+ * delivers to nobody because it is too large, and whether members pass its frames on.
  */
 export function orderDigest(config: { readonly cells: readonly CommonCell[] }): OrderDigest {
   const lines = ['anasazi order 1']
@@ -27,8 +27,8 @@ export function orderDigest(config: { readonly cells: readonly CommonCell[] }): 
     for (const pattern of cell.groups) lines.push(`${JSON.stringify(pattern)} -> ${cell.name}`)
     if (cell.groups.length === 0) lines.push(`nothing -> ${cell.name}`)
     lines.push(`${cell.name}: messages of ${cell.limits.messageBytes} bytes at most`)
-    // Who does not pass on what it is given would keep it from others.
-    if (cell.transport !== DEFAULT_TRANSPORT) lines.push(`${cell.name}: transport ${cell.transport}`)
+    // Who does not pass on what it is given would keep it from others. Other transports come to terms by themselves.
+    if (cell.transport === 'chain') lines.push(`${cell.name}: transport ${cell.transport}`)
   }
   const text = `${lines.join('\n')}\n`
   return { text, hash: createHash('sha256').update(text).digest().readBigUInt64BE(0) }

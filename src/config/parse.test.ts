@@ -37,7 +37,10 @@ cells:
     listen: '[::1]:5000'
     groups: ['wan.*']
     thread: dedicated
-    transport: chain
+    transport: auto
+    multicast: '[ff02::4803]:4803'
+    interface: '::1'
+    mtu: 9000
     clients: { unix: off, tcp: 127.0.0.1:5001 }
     timeouts: { heartbeatMs: 500, suspectAfterMs: 5000, stalledAfterMs: 20000 }
     limits: { windowBytes: 1000000, sessions: 10 }
@@ -55,7 +58,9 @@ trace: /tmp/trace.ndjson
     expect(config.cells.map(cell => cell.name)).toEqual(['wan', 'main'])
     const [wan, main] = config.cells
     expect(wan?.listen).toEqual({ host: '::1', port: 5000 })
-    expect([wan?.transport, main?.transport]).toEqual(['chain', 'tcp'])
+    expect(wan).toMatchObject({ transport: 'auto', interface: '::1', mtu: 9000 })
+    expect(wan?.multicast).toEqual({ host: 'ff02::4803', port: 4803 })
+    expect(main).toMatchObject({ transport: 'tcp', multicast: null, interface: null, mtu: 1500 })
     expect(wan?.clients).toEqual({ unix: null, tcp: { host: '127.0.0.1', port: 5001 } })
     expect(wan?.timeouts.heartbeatMs).toBe(500)
     expect(wan?.limits.windowBytes).toBe(1_000_000)
@@ -88,6 +93,9 @@ cells:
     limits: { sessions: 0 }
     thread: own
     transport: ring
+    multicast: 10.0.0.1:4803
+    interface: eth0
+    mtu: 80
 log: loud
 `
     expect(problems(text)).toEqual([
@@ -99,8 +107,11 @@ log: loud
       'a.yaml:9:23 cells.main.timeouts.suspectAfterMs: is 5; must be a whole number of ms from 20 to 600000',
       'a.yaml:10:25 cells.main.limits.sessions: is 0; must be a whole number of sessions from 1 to 65535',
       'a.yaml:11:13 cells.main.thread: is "own"; must be host or dedicated',
-      'a.yaml:12:16 cells.main.transport: is "ring"; must be tcp or chain',
-      'a.yaml:13:6 log: is "loud"; must be a mapping with level',
+      'a.yaml:12:16 cells.main.transport: is "ring"; must be one of auto, tcp, udp, multicast, chain',
+      'a.yaml:13:16 cells.main.multicast: is "10.0.0.1:4803"; must be GROUP:PORT with a multicast address, such as 239.192.0.1:4803',
+      'a.yaml:14:16 cells.main.interface: is "eth0"; must be an IP address of this machine',
+      'a.yaml:15:10 cells.main.mtu: is 80; must be a whole number of bytes from 576 to 65535',
+      'a.yaml:16:6 log: is "loud"; must be a mapping with level',
     ])
   })
 

@@ -6,11 +6,12 @@
 
 import { z } from 'zod'
 import { ADDRESS_PATTERN } from './address.ts'
-import { DEFAULT_TRANSPORT, LOG_LEVELS, TRANSPORTS } from './config.ts'
+import { LOG_LEVELS } from './config.ts'
 import { defaultSlowClient, DEFAULT_CLUSTER, slowClientDefaults } from './config.ts'
-import type { SlowClientPolicy, TransportName } from './config.ts'
+import type { SlowClientPolicy } from './config.ts'
 import { limitTable, timeoutTable } from './limits.ts'
 import type { Quantity } from './limits.ts'
+import { DEFAULT_MTU_BYTES, DEFAULT_TRANSPORT, type TransportName, TRANSPORTS } from './transport.ts'
 
 /** What a file says, checked piece by piece; absent is absent. */
 export interface ConfigFile {
@@ -28,6 +29,9 @@ export interface CellFile {
   readonly groups?: readonly string[] | undefined
   readonly thread?: 'host' | 'dedicated' | undefined
   readonly transport?: TransportName | undefined
+  readonly multicast?: string | false | undefined
+  readonly interface?: string | undefined
+  readonly mtu?: number | undefined
   readonly clients?:
     | { readonly unix?: string | false | undefined; readonly tcp?: string | false | undefined }
     | undefined
@@ -84,6 +88,19 @@ const address = text(
   },
   { error: 'must be HOST:PORT with a port from 1 to 65535, such as 127.0.0.1:4803' },
 )
+const ip = z.union([z.ipv4(), z.ipv6()])
+
+function isIp(text: string): boolean {
+  return ip.safeParse(text).success
+}
+
+const MULTICAST_GROUP = 'must be GROUP:PORT with a multicast address, such as 239.192.0.1:4803'
+const multicastGroup = address.refine(
+  value => /^(2(2[4-9]|3\d)(\.\d{1,3}){3}:|\[ff)/i.test(value) && isIp(value.replace(/^\[|\]?:\d+$/g, '')),
+  { error: MULTICAST_GROUP },
+)
+const INTERFACE = 'must be an IP address of this machine'
+const MTU = 'must be a whole number of bytes from 576 to 65535'
 /** Longest path that fits a `sockaddr_un`, with its final zero. */
 const UNIX_PATH_BYTES = 107
 const UNIX_PATH = `must be an absolute path of at most ${UNIX_PATH_BYTES} bytes`
@@ -158,11 +175,31 @@ const cell = z.strictObject(
       .meta({ description: "The host's event loop, or a worker thread of the cell's own.", default: 'host' })
       .optional(),
     transport: z
-      .enum(TRANSPORTS, { error: `must be ${TRANSPORTS.join(' or ')}` })
+      .enum(TRANSPORTS, { error: `must be one of ${TRANSPORTS.join(', ')}` })
       .meta({
         description:
-          'tcp: a copy of each frame for each peer; chain: over TCP too, but members pass large frames on to each other.',
+          'tcp: a copy for each peer over its connection; udp: a copy for each in datagrams; multicast: one for all; chain: over connections, but members pass large frames on to each other; auto: what suits, and the log says why.',
         default: DEFAULT_TRANSPORT,
+      })
+      .optional(),
+    multicast: orOff(multicastGroup, MULTICAST_GROUP)
+      .meta({
+        description: 'Group and port to which multicast sends; the same at all members.',
+        default: 'off',
+      })
+      .optional(),
+    interface: z
+      .string({ error: INTERFACE })
+      .refine(text => isIp(text), { error: INTERFACE })
+      .meta({ description: 'Address of the interface for multicast; by default that of `listen`.' })
+      .optional(),
+    mtu: z
+      .int({ error: MTU })
+      .min(576, { error: MTU })
+      .max(65_535, { error: MTU })
+      .meta({
+        description: 'Bytes of the largest IP packet that passes between all members; for datagrams.',
+        default: DEFAULT_MTU_BYTES,
       })
       .optional(),
     clients: clients.optional(),

@@ -53,7 +53,7 @@ export interface CellOptions {
   readonly seed: number
   readonly limits?: Partial<CellLimits>
   readonly timeouts?: Partial<CellTimeouts>
-  /** Frames may be passed on by others, and come long after facts about them that their sender tells by itself. */
+  /** Frames take several ways: passed on by others, or to all at once. They may come long after facts about them. */
   readonly relayed?: boolean
   /** Highest timestamp before a configuration is re-formed to restart its clocks; 2^52 unless a test lowers it. */
   readonly maxTimestamp?: number

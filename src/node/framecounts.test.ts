@@ -107,6 +107,10 @@ describe('frames', () => {
       })
     }
     expect(get('cell.dropped.overflow', 'cell.peers.resumed', 'cell.peers.rejected')).toEqual([2, 4, 7])
+    const sent = { in: 1, out: 2, resent: 3, duplicates: 4, foreign: 5, attached: 6, detached: 7 }
+    counts.transport(newTransportCounters(), sent)
+    const names = Object.keys(sent) as (keyof typeof sent)[]
+    expect(get(...names.map(name => `cell.datagrams.${name}` as const))).toEqual(Object.values(sent))
   })
 })
 

@@ -7,7 +7,7 @@ import type { CodecError } from '../codec/error.ts'
 import type { CellEvent } from '../core/api.ts'
 import type { DataFrame, Frame, Lane } from '../core/frames.ts'
 import type { Configuration, MemberId } from '../core/types.ts'
-import type { RelayCounters, TransportCounters } from '../transport/transport.ts'
+import type { DatagramCounters, RelayCounters, TransportCounters } from '../transport/transport.ts'
 
 const framesIn = {
   control: counterIndex('cell.frames.in.control'),
@@ -31,6 +31,16 @@ const naks = { in: counterIndex('cell.naks.in'), out: counterIndex('cell.naks.ou
 const overflow = counterIndex('cell.dropped.overflow')
 const resumed = counterIndex('cell.peers.resumed')
 const rejected = counterIndex('cell.peers.rejected')
+const datagrams: { readonly [Name in keyof DatagramCounters]: number } = {
+  in: counterIndex('cell.datagrams.in'),
+  out: counterIndex('cell.datagrams.out'),
+  resent: counterIndex('cell.datagrams.resent'),
+  duplicates: counterIndex('cell.datagrams.duplicates'),
+  foreign: counterIndex('cell.datagrams.foreign'),
+  attached: counterIndex('cell.datagrams.attached'),
+  detached: counterIndex('cell.datagrams.detached'),
+}
+const datagramNames = Object.keys(datagrams) as (keyof DatagramCounters)[]
 const retransmissions = {
   in: counterIndex('cell.retransmissions.in'),
   out: counterIndex('cell.retransmissions.out'),
@@ -128,8 +138,9 @@ export class FrameCounts {
     else this.counters.count('cell.dropped.malformed')
   }
 
-  /** What the transport counts itself. */
-  transport(totals: Readonly<TransportCounters>): void {
+  /** What the transport counts itself. @param sent absent: it sends no datagrams. */
+  transport(totals: Readonly<TransportCounters>, sent?: Readonly<DatagramCounters>): void {
+    if (sent !== undefined) for (const name of datagramNames) this.counters.set(datagrams[name], sent[name])
     this.counters.set(overflow, totals.droppedFull)
     this.counters.set(resumed, totals.reconnects)
     this.counters.set(rejected, totals.rejected + totals.garbage + totals.timeouts)

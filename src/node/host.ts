@@ -1,21 +1,21 @@
 /** A cell with its listeners, as it runs on some thread: the host's, or a worker's own. */
 
 import { randomBytes } from 'node:crypto'
-import { crc32 } from 'node:zlib'
 import type { Counters } from '../admin/counters.ts'
 import type { AdminEvent } from '../admin/events.ts'
 import type { CellStatus, LinkState, PeerStatus, SessionStatus } from '../admin/status.ts'
 import type { Channel } from '../client/channel.ts'
 import type { CellDescription } from '../codec/client.ts'
 import type { CellConfig } from '../config/config.ts'
+import { chooseTransport, type TransportChoice } from '../config/transport.ts'
 import type { MemberId } from '../core/types.ts'
-import { ChainTransport } from '../transport/chain.ts'
-import { TcpTransport } from '../transport/tcp.ts'
-import type { PeerInfo, Transport } from '../transport/transport.ts'
+import { nameOfMember } from '../transport/agreement.ts'
+import type { PeerInfo } from '../transport/transport.ts'
 import { DescriptorReserve } from './descriptors.ts'
 import { type Endpoint, listenTcp, listenUnix } from './listener.ts'
 import { type Loop, monotonicMs, type Steppable } from './loop.ts'
 import { CellRuntime } from './runtime.ts'
+import { makeTransport } from './transports.ts'
 
 /** What all cells of a node have in common; plain data, for workers. */
 export interface NodeIdentity {
@@ -38,12 +38,14 @@ export interface CellHostOptions {
 export class CellHost {
   readonly runtime: CellRuntime
   private readonly options: CellHostOptions
+  private readonly choice: TransportChoice
   private endpoints: Endpoint[] = []
   private reserve: DescriptorReserve | null = null
 
   constructor(options: CellHostOptions) {
     const { identity, config, counters, trace, emit, createLoop, describeCells, status } = options
     this.options = options
+    this.choice = chooseTransport(config, nameOfMember(identity.self))
     this.runtime = new CellRuntime({
       self: identity.self,
       cluster: identity.cluster,
@@ -52,7 +54,7 @@ export class CellHost {
       counters,
       emit,
       trace,
-      createTransport: wake => createTransport(identity, config, wake),
+      createTransport: wake => makeTransport(this.choice.transport, identity, config, wake),
       createLoop,
       describeCells,
       status,
@@ -70,6 +72,8 @@ export class CellHost {
       if (clients.tcp !== null)
         this.endpoints.push(await listenTcp(clients.tcp.host, clients.tcp.port, accept))
       await this.runtime.start()
+      const { emit, config } = this.options
+      if (config.transport === 'auto') emit({ type: 'transport', cell: config.name, ...this.choice })
     } catch (error) {
       await this.close()
       throw error
@@ -87,6 +91,7 @@ export class CellHost {
     return {
       phase: cell.phase,
       thread: config.thread,
+      transport: this.choice.transport,
       order: identity.order.digest,
       configuration: { id: id.key, members },
       endpoints: this.addresses,
@@ -125,32 +130,12 @@ export class CellHost {
         name: peer.name,
         address: peer.address,
         ...linkOf(peer, this.runtime.refusalOf(peer.name, peer.address)),
+        carrier: peer.carrier ?? 'tcp',
         lastHeardMs: heardAt === null ? null : Math.round(now - heardAt),
         queueBytes: peer.pendingControl + peer.pendingData,
       }
     })
   }
-}
-
-/** Moves the frames of a cell as its configuration says. */
-function createTransport(identity: NodeIdentity, config: CellConfig, wake: () => void): Transport {
-  const tcp = new TcpTransport({
-    ...identity,
-    cell: config.name,
-    listen: config.listen,
-    peers: config.peers.map(({ name, address }) => ({ name, ...address })),
-    wake,
-    crc32,
-  })
-  if (config.transport === 'tcp') return tcp
-  return new ChainTransport(tcp, {
-    cell: config.name,
-    // Half of what makes it suspected: those behind it must not wait so long.
-    silentAfterMs: config.timeouts.suspectAfterMs / 2,
-    // More than two members may have under way.
-    queueBytes: config.limits.windowBytes * 2,
-    crc32,
-  })
 }
 
 function linkOf(peer: PeerInfo, refusal: string | null): { readonly link: LinkState; readonly why: string } {

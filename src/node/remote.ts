@@ -10,6 +10,8 @@ import type { RingEnd } from '../client/channel-ring.ts'
 import { createThreadChannel } from '../client/channel-thread.ts'
 import type { CellDescription } from '../codec/client.ts'
 import type { CellConfig } from '../config/config.ts'
+import { chooseTransport } from '../config/transport.ts'
+import { nameOfMember } from '../transport/agreement.ts'
 import type { NodeIdentity } from './host.ts'
 import type { NodeCell } from './node.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './worker-protocol.ts'
@@ -128,10 +130,12 @@ export class WorkerCell implements NodeCell {
 
   /** What can be said of a thread that does not answer. */
   private silence(): Omit<CellStatus, 'counters'> {
+    const { config, identity } = this.options
     return {
       phase: 'unresponsive',
       thread: 'dedicated',
-      order: this.options.identity.order.digest,
+      transport: chooseTransport(config, nameOfMember(identity.self)).transport,
+      order: identity.order.digest,
       configuration: { id: '', members: [] },
       endpoints: this.addresses,
       groups: 0,

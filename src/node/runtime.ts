@@ -12,6 +12,7 @@ import type { CellDescription } from '../codec/client.ts'
 import { CodecError } from '../codec/error.ts'
 import { FrameDecoder, FrameEncoder } from '../codec/peer.ts'
 import type { CellConfig } from '../config/config.ts'
+import { chooseTransport } from '../config/transport.ts'
 import type { CellEvent } from '../core/api.ts'
 import { Cell } from '../core/cell.ts'
 import type { Frame, Lane } from '../core/frames.ts'
@@ -99,7 +100,8 @@ export class CellRuntime implements Steppable {
     const { name, limits, timeouts } = config
     const now = options.now()
     const maxSegmentBytes = limits.messageBytes + segmentOverhead
-    const relayed = config.transport === 'chain'
+    const { transport } = chooseTransport(config, nameOf(self))
+    const relayed = transport === 'chain' || transport === 'multicast'
     this.cell = new Cell(
       { self, seed: options.seed, limits: { ...limits, maxSegmentBytes }, timeouts, relayed },
       now,
@@ -158,7 +160,7 @@ export class CellRuntime implements Steppable {
     this.sendOutbox()
     this.transport.flush()
     this.sessions.flush(now)
-    this.counts.transport(this.transport.counters)
+    this.counts.transport(this.transport.counters, this.transport.datagrams)
     if (this.transport.relays !== undefined) this.counts.relays(this.transport.relays)
     this.lookAtLoad()
     if (now >= this.gaugesAt) this.setGauges(now)

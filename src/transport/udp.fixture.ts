@@ -65,7 +65,7 @@ export class UdpNetwork extends TcpNetwork {
 
   protected override make(name: string, options: TcpTransportOptions): Transport {
     this.#namesBySelf.set(options.self, name)
-    const more: Partial<UdpTransportOptions> = {
+    const more: Pick<UdpTransportOptions, 'mtuBytes' | 'multicast' | 'openSocket'> = {
       mtuBytes: this.#options.mtuBytes,
       multicast: this.multicast,
       openSocket: request => this.#open(name, request),

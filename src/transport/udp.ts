@@ -32,14 +32,13 @@ export interface MulticastGroup {
 }
 
 export interface UdpTransportOptions extends Omit<TcpTransportOptions, 'carrier' | 'counters' | 'features'> {
-  /** Bytes of the largest IP packet that passes everywhere; default 1500. */
-  readonly mtuBytes?: number
+  /** Bytes of the largest IP packet that passes everywhere. */
+  readonly mtuBytes: number
   /** Send what is for many to this group, once; default: to each peer by itself. */
   readonly multicast?: MulticastGroup | null
   readonly openSocket?: OpenDatagramSocket
 }
 
-export const DEFAULT_MTU_BYTES = 1500
 /** Headers of IP and UDP. */
 const HEADER_BYTES = { v4: 28, v6: 48 } as const
 const MAX_DATAGRAM_BYTES = 65_507
@@ -153,7 +152,7 @@ export class UdpTransport implements Transport, Carrier {
     this.#socket = await open({ host, port, membership: null, onMessage })
     const group = multicast ?? null
     const v6 = isIPv6(host) || (group !== null && isIPv6(group.host))
-    const payload = (mtuBytes ?? DEFAULT_MTU_BYTES) - (v6 ? HEADER_BYTES.v6 : HEADER_BYTES.v4)
+    const payload = mtuBytes - (v6 ? HEADER_BYTES.v6 : HEADER_BYTES.v4)
     this.#datagramBytes = Math.min(payload, MAX_DATAGRAM_BYTES)
     if (group === null) return
     const at = group.interface ?? (isWildcard(host) || isIPv6(host) !== isIPv6(group.host) ? '' : host)

@@ -46,7 +46,10 @@ cells:
     listen: off
     groups: ['wan.*', 'x?']
     thread: dedicated
-    transport: chain
+    transport: auto
+    multicast: 239.192.0.1:4803
+    interface: 10.0.0.1
+    mtu: 9000
     timeouts: { heartbeatMs: 200, suspectAfterMs: 2000 }
     limits: { messageBytes: 1048576, sessions: 100 }
   main: { groups: ['*'], listen: "localhost:9" }
