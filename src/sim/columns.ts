@@ -1,7 +1,8 @@
 /** A run for the eye: time goes down, one column a member. */
 
 import type { Note } from './recorder.ts'
-import { hostName, type World } from './world.ts'
+import { hostName } from './hosts.ts'
+import type { World } from './world.ts'
 
 export interface ColumnOptions {
   readonly color: boolean

@@ -13,7 +13,8 @@ import type { GroupsPort, Wire } from './parts.ts'
 import { checkBody } from './payload.ts'
 import { CELL_NAME, messagesOf, segmentName, serviceOf, traceTime } from './recorder.ts'
 import type { Timer } from './scheduler.ts'
-import { hostOf, type World } from './world.ts'
+import { hostOf } from './hosts.ts'
+import type { World } from './world.ts'
 
 type Input = Packet | (() => void)
 

@@ -8,7 +8,8 @@ import type { Random } from '../lib/prng.ts'
 import type { Daemon } from './daemon.ts'
 import type { Timer } from './scheduler.ts'
 import type { Stage } from './stage.ts'
-import { hostName, type World } from './world.ts'
+import { hostName } from './hosts.ts'
+import type { World } from './world.ts'
 
 export type FaultKind =
   | 'partition'

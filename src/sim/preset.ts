@@ -1,7 +1,7 @@
 /** A run short enough to be read: some messages, a partition with traffic on both sides, a merge. */
 
 import { Random } from '../lib/prng.ts'
-import { hostName } from './world.ts'
+import { hostName } from './hosts.ts'
 
 const names = ['alice', 'bob', 'carol', 'dave']
 

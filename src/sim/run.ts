@@ -8,7 +8,8 @@ import type { Parts } from './parts.ts'
 import type { Violation } from './recorder.ts'
 import type { Settings } from './settings.ts'
 import { type Said, Stage } from './stage.ts'
-import { describeDaemon, hostName, World } from './world.ts'
+import { hostName } from './hosts.ts'
+import { describeDaemon, World } from './world.ts'
 import { Workload } from './workload.ts'
 
 export interface RunOptions {

@@ -37,7 +37,7 @@
 import type { Frame } from '../core/frames.ts'
 import { calmLink, type LinkProfile } from './network.ts'
 import type { Service } from '../core/types.ts'
-import { hostOf } from './world.ts'
+import { hostOf } from './hosts.ts'
 
 export class ScenarioError extends Error {
   constructor(line: number, text: string, what: string) {

@@ -5,7 +5,8 @@ import type { Client } from './client.ts'
 import type { Daemon } from './daemon.ts'
 import { calmLink } from './network.ts'
 import { type Command, parseLine, type Step } from './scenario.ts'
-import { describeDaemon, type Disturbance, hostName, hostOf, type World } from './world.ts'
+import { hostName, hostOf } from './hosts.ts'
+import { describeDaemon, type Disturbance, type World } from './world.ts'
 
 /** Nothing takes longer than this, in virtual ms. */
 export const PATIENCE_MS = 20_000

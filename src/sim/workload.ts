@@ -7,7 +7,8 @@ import type { Random } from '../lib/prng.ts'
 import type { Client } from './client.ts'
 import type { Daemon } from './daemon.ts'
 import type { Stage } from './stage.ts'
-import { hostName, type World } from './world.ts'
+import { hostName } from './hosts.ts'
+import type { World } from './world.ts'
 
 const clientNames = ['alice', 'bob', 'carol', 'dave', 'eve', 'frank']
 

@@ -8,6 +8,7 @@ import { type Buggify, type BuggifyPoint, buggifyPoints } from '../lib/buggify.t
 import type { Sometimes } from '../lib/coverage.ts'
 import { Random } from '../lib/prng.ts'
 import { Daemon } from './daemon.ts'
+import { hostName, hostOf } from './hosts.ts'
 import { calmLink, type Encoded, Network } from './network.ts'
 import { Oracles } from './oracles.ts'
 import type { Parts } from './parts.ts'
@@ -317,14 +318,4 @@ export function describeDaemon(daemon: Daemon): string {
   const { configuration, phase } = daemon.cell
   const members = configuration.members.map(member => member.slice(0, member.indexOf('#'))).join(' ')
   return `${hostName(daemon.host)} ${phase} in ${configuration.id.epoch} {${members}}`
-}
-
-export function hostName(host: number): string {
-  return `n${host + 1}`
-}
-
-/** Host of a member; −1 if it is none of ours. */
-export function hostOf(member: MemberId): number {
-  const hash = member.indexOf('#')
-  return Number(member.slice(1, hash < 0 ? undefined : hash)) - 1
 }
