@@ -21,8 +21,8 @@ const heads: readonly MeasureName[] = [
   'kill',
   'entered',
 ]
-/** Of a value that is not of the kind that has a beginning at nothing, or whose repetitions are many. */
-const alsoShown: readonly MeasureName[] = ['join', 'cut', 'heal', 'kill', 'restart']
+/** Where changes of views are measured, each of them is shown. */
+const changes: readonly MeasureName[] = ['join', 'cut', 'heal', 'kill', 'restart']
 /** Ratios between these are called the same. */
 const same = [0.95, 1.05] as const
 
@@ -52,9 +52,16 @@ export function chipsOf(result: RowResult): string {
       const ratio = ratios[name]
       if (ratio === undefined) return ''
       const who = variant === 'anasazi' ? other : `${variant} / ${other}`
+      if (isLimit(other))
+        return `<span class="chip">${(ratio.median * 100).toFixed(0)} % of ${escaped(who)}</span>`
       return `<span class="chip ${judgement(name, ratio)}">${escaped(ratioText({ ...ratio, least: ratio.median, most: ratio.median }))} ${escaped(who)}</span>`
     })
     .join('')
+}
+
+/** Nobody can do better than what there is without a protocol: a share of that is neither good nor bad. */
+function isLimit(name: string): boolean {
+  return name === 'raw' || name === 'direct'
 }
 
 function judgement(name: MeasureName, { median }: Spread): 'good' | 'bad' | 'same' {
@@ -65,7 +72,7 @@ function judgement(name: MeasureName, { median }: Spread): 'good' | 'bad' | 'sam
 function barsOf(result: RowResult): string {
   const used = usedMeasures(result)
   const name = headMeasure(result)
-  const shown = used.includes('join') ? alsoShown.filter(each => used.includes(each)) : [name]
+  const shown = used.includes('join') ? changes.filter(each => used.includes(each)) : [name]
   return shown.map(each => (each === null ? '' : barsFor(result, each))).join('\n')
 }
 
@@ -104,7 +111,7 @@ function tableHtml(result: RowResult): string {
     const values = spreads.map(each => `<td>${escaped(spreadText(name, each[name]))}</td>`)
     const ratios = comparisons.map(each => {
       const ratio = each.ratios[name]
-      const kind = ratio === undefined ? 'same' : judgement(name, ratio)
+      const kind = ratio === undefined || isLimit(each.with) ? 'same' : judgement(name, ratio)
       return `<td class="ratio ${kind}">${escaped(ratioText(ratio))}</td>`
     })
     return `<tr><th>${escaped(label)}<small>${escaped(unit)}</small></th>${values.join('')}${ratios.join('')}</tr>`

@@ -82,10 +82,11 @@ export function tailSvg(curves: readonly Curve[], title: string): string {
     })
     return `<path d="M${points.join('L')}" class="curve s${colour}"/>`
   })
-  const legend = curves.map(
-    ({ label, colour }, index) =>
-      `<rect x="${width - 190}" y="${margin.top + 6 + index * 18}" width="12" height="12" rx="2" class="c${colour}"/><text x="${width - 172}" y="${margin.top + 12 + index * 18}" class="value">${escaped(label)}</text>`,
-  )
+  // Curves begin at the top and fall to the right: that corner is free.
+  const legend = curves.map(({ label, colour }, index) => {
+    const middle = bottom - 16 - (curves.length - 1 - index) * 18
+    return `<rect x="${margin.left + 14}" y="${middle - 6}" width="12" height="12" rx="2" class="c${colour}"/><text x="${margin.left + 32}" y="${middle}" class="value">${escaped(label)}</text>`
+  })
   return svg(plotHeight, title, [...grid, ...lines, ...legend].join('\n'))
 }
 

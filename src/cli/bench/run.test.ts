@@ -1,7 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { describeIf } from '../../../test/requires.ts'
 import { missingForNetwork } from '../lab/netns.ts'
 import { missingForCorosync } from './corosync-site.ts'
+import { reportHtml } from './html.ts'
 import { type Conditions, failuresOf, resultsJson } from './report.ts'
 import type { Choices, Kind } from './row.ts'
 import type { RowResult } from './result.ts'
@@ -13,6 +17,7 @@ async function play(
   kinds: readonly Kind[],
   more: Partial<Choices> = {},
   terrain: Partial<Terrain> = {},
+  profile: string | null = null,
 ): Promise<RowResult[]> {
   const told: string[] = []
   const rows = await runBench({
@@ -35,7 +40,7 @@ async function play(
     pairs: 1,
     repeat: 2,
     mostReruns: 0,
-    profile: null,
+    profile,
     seconds: 0.4,
     warmSeconds: 0.03,
     terrain: { namespaces: false, rateLimit: 0, delayMs: 0, ...terrain },
@@ -82,6 +87,22 @@ describe('the benchmark', () => {
     const document = JSON.parse(resultsJson(rows, conditions))
     expect(document.rows[0].variants[0].runs[0].values.messages).toBe(values['anasazi']?.['messages'])
   })
+
+  it.runIf(process.platform === 'linux')(
+    'keeps profiles of daemons and clients, and names functions',
+    async () => {
+      const directory = mkdtempSync(join(tmpdir(), 'anasazi-profiles-'))
+      onTestFinished(() => rmSync(directory, { recursive: true }))
+      const rows = await play(['throughput'], { senders: ['one'] }, {}, directory)
+      const [variant] = JSON.parse(resultsJson(rows, conditions)).rows[0].variants
+      const places = (role: string): string[] =>
+        variant.functions[role].map(({ place }: { place: string }) => place)
+      expect(places('daemon').length).toBeGreaterThan(5)
+      expect(places('client').length).toBeGreaterThan(5)
+      expect(variant.runs[0].profiles).toBeUndefined()
+      expect(reportHtml(rows, conditions).match(/class="flame"/g)).toHaveLength(2)
+    },
+  )
 
   it.runIf(process.platform === 'linux')('compares settings of its own daemons', async () => {
     const settings = { limits: { windowBytes: 262_144 } }
