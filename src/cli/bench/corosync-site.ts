@@ -1,7 +1,8 @@
 /** The peer: Debian's corosync, each daemon in a network namespace, and clients of its library in C. */
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { missingForNetwork } from '../lab/netns.ts'
@@ -54,14 +55,17 @@ export async function openCorosync(
   const scratch = new Scratch()
   const daemons = new Map<string, ChildProcess>()
   const workers: Worker[] = []
+  const started: number[] = []
   const end = (): void => {
     for (const each of daemons.values()) each.kill('SIGKILL')
+    removeMemory(started)
   }
   const close = async (): Promise<void> => {
     await Promise.all(workers.map(worker => worker.quit()))
     const gone = [...daemons.values()].map(each => ended(each))
     end()
     await Promise.all(gone)
+    removeMemory(started)
     process.removeListener('exit', end)
     await underlay.close()
     scratch.close()
@@ -70,6 +74,7 @@ export async function openCorosync(
   const begin = (name: string): Promise<void> => {
     const daemon = launch(underlay, name, configuration)
     daemons.set(name, daemon)
+    if (daemon.pid !== undefined) started.push(daemon.pid)
     return untilAnswers(underlay, name, daemon, client)
   }
   process.once('exit', end)
@@ -154,6 +159,18 @@ function launch(underlay: Underlay, name: string, configuration: string): ChildP
   })
   daemon.once('exit', () => lastWords.set(daemon, words))
   return daemon
+}
+
+/** Where its daemons and clients talk through shared memory; whoever is killed leaves that behind. */
+const memoryDirectory = '/dev/shm'
+
+/** Removes the shared memory of daemons that are gone: megabytes for each client that they ever had. */
+function removeMemory(pids: readonly number[]): void {
+  const prefixes = pids.flatMap(pid => [`qb-${pid}-`, `qb-corosync-${pid}-`])
+  for (const name of readdirSync(memoryDirectory)) {
+    if (!prefixes.some(prefix => name.startsWith(prefix))) continue
+    rmSync(join(memoryDirectory, name), { recursive: true, force: true })
+  }
 }
 
 const lastWords = new WeakMap<ChildProcess, string>()
