@@ -67,7 +67,8 @@ Each member has one client, which is in one group with all others, reads at once
 ## Messages
 
 1 KiB, 1000 a second of each talker. Frames and bytes are for each message, sent by all members together. *Facts* says how
-[facts](protocol.md#when-facts-are-told) travel: \`direct\`, from every member to every other.
+[facts](protocol.md#when-facts-are-told) travel: \`direct\`, from every member to every other; \`aggregated\`, through
+one of them, which is the default of \`aggregateFrom\` (13) members and more.
 
 ${table('messages')}
 
@@ -81,7 +82,8 @@ talker they are the lazy acknowledgements, which all members tell after \`acknow
 retransmission, and settle fates. With several talkers each message makes the others promise anew, unless several arrive
 together, or they have something to send themselves. A safe message makes everybody tell that it is held. So facts told
 directly cost up to n² frames a message: more frames than the messages themselves from five members on, and more bytes than
-messages of 1 KiB in cells of more than two dozen, or, if they are safe, of one dozen.
+messages of 1 KiB in cells of more than two dozen, or, if they are safe, of one dozen. Through one member they cost a hop
+more where somebody waits for them, and about 2n frames at most.
 
 ## Windows full
 

@@ -25,9 +25,14 @@ export interface ScaleOptions {
 interface Announcing {
   readonly name: string
   readonly cell: Partial<CellOptions>
+  /** Measured in cells of so many members and more. */
+  readonly from: number
 }
 
-const announcings: readonly Announcing[] = [{ name: 'direct', cell: {} }]
+const announcings: readonly Announcing[] = [
+  { name: 'direct', cell: { limits: { aggregateFrom: Number.POSITIVE_INFINITY } }, from: 1 },
+  { name: 'aggregated', cell: { limits: { aggregateFrom: 2 } }, from: 8 },
+]
 
 const messageBytes = 1024
 const rate = 1000
@@ -43,7 +48,9 @@ export function measureScale(options: ScaleOptions): ScaleFigures {
   const cells: CellFigures[] = []
   const estates: EstateFigures[] = []
   for (const members of options.members) {
-    for (const announcing of announcings) cells.push(measureCell(members, announcing, options))
+    for (const announcing of announcings) {
+      if (members >= announcing.from) cells.push(measureCell(members, announcing, options))
+    }
   }
   for (const daemons of options.daemons) {
     for (const cellSize of options.cellSizes) {

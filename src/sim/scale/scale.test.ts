@@ -188,6 +188,13 @@ describe('the report', () => {
     expect(measureBoot(other)).not.toEqual(measured.cells[0]?.changes[0])
   })
 
+  it('compares the ways to tell facts, where there are enough members for it', () => {
+    const { cells } = measureScale({ ...small, members: [8], daemons: [] })
+    expect(cells.map(({ announce }) => announce)).toEqual(['direct', 'aggregated'])
+    const [direct, aggregated] = cells.map(({ loads }) => loads[0]?.perMessage.facts.frames) as [number, number]
+    expect(aggregated).toBeLessThan(direct / 2)
+  })
+
   it('is what docs/performance.md says around its figures', () => {
     const page = readFileSync(new URL('../../../docs/performance.md', import.meta.url), 'utf8')
     expect(prose(page)).toBe(prose(formatMarkdown(measured)))
