@@ -191,7 +191,10 @@ describe('the report', () => {
   it('compares the ways to tell facts, where there are enough members for it', () => {
     const { cells } = measureScale({ ...small, members: [8], daemons: [] })
     expect(cells.map(({ announce }) => announce)).toEqual(['direct', 'aggregated'])
-    const [direct, aggregated] = cells.map(({ loads }) => loads[0]?.perMessage.facts.frames) as [number, number]
+    const [direct, aggregated] = cells.map(({ loads }) => loads[0]?.perMessage.facts.frames) as [
+      number,
+      number,
+    ]
     expect(aggregated).toBeLessThan(direct / 2)
   })
 
