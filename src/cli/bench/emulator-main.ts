@@ -11,6 +11,9 @@ import { Relay } from '../lab/relay.ts'
 import { type Faults, Weather } from '../lab/weather.ts'
 import type { Answer } from './task.ts'
 
+/** Daemons listen at another address of loopback, at ports that were free a moment ago: these must not be taken here. */
+const host = '127.0.0.2'
+
 const links = new Map<string, { readonly forth: Weather; readonly back: Weather }>()
 
 function say(answer: Answer): void {
@@ -20,7 +23,7 @@ function say(answer: Answer): void {
 async function route(link: string, target: string): Promise<void> {
   const weather = { forth: new Weather(links.size * 2 + 1), back: new Weather(links.size * 2 + 2) }
   links.set(link, weather)
-  const { address } = await Relay.listen(target, weather)
+  const { address } = await Relay.listen(target, weather, host)
   say({ type: 'routed', link, address })
 }
 

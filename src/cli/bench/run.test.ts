@@ -112,14 +112,15 @@ describe('the benchmark', () => {
     for (const each of Object.values(values)) expectMoved(each)
   })
 
-  it.runIf(process.platform === 'linux')(
-    'delays what passes between daemons, also without a protocol',
-    async () => {
-      const [flood, latency] = await play(['throughput', 'latency'], { limits: ['raw'] }, { delayMs: 30 })
-      for (const each of Object.values(valuesOf(flood))) expectMoved(each)
-      expect(valuesOf(latency)['anasazi']?.['crossP50']).toBeGreaterThan(29_000)
-    },
-  )
+  it.runIf(process.platform === 'linux')('delays what passes between daemons', async () => {
+    const [latency] = await play(['latency'], {}, { delayMs: 30 })
+    expect(valuesOf(latency)['anasazi']?.['crossP50']).toBeGreaterThan(29_000)
+  })
+
+  it.runIf(process.platform === 'linux')('delays what plain sockets move', async () => {
+    const [flood] = await play(['throughput'], { senders: ['one'], limits: ['raw'] }, { delayMs: 5 })
+    for (const each of Object.values(valuesOf(flood))) expectMoved(each)
+  })
 
   it.runIf(process.platform === 'linux')('floods from one sender, safe, and without daemons', async () => {
     const rows = await play(['throughput'], { senders: ['one'], services: ['safe'], limits: ['direct'] })
@@ -185,11 +186,11 @@ describe('what cannot be measured is said', () => {
 
 describeIf('hosts of their own', missingForNetwork(['tc']), false, () => {
   it('whose rate is limited pass on no more, as the network itself', async () => {
-    const terrain = { namespaces: true, rateLimit: 40 }
+    const terrain = { namespaces: true, rateLimit: 200 }
     const [flood] = await play(['throughput'], { senders: ['one'], limits: ['direct'] }, terrain)
-    // Two receivers share 5 MB/s; what the kernel and its queues hold comes on top for a moment.
+    // Two receivers share 25 MB/s; what the kernel and its queues hold comes on top for a moment.
     for (const each of Object.values(valuesOf(flood))) expectMoved(each)
-    expect(valuesOf(flood)['anasazi']?.['megabytes']).toBeLessThan(20)
+    expect(valuesOf(flood)['direct']?.['megabytes']).toBeLessThan(40)
   })
 })
 

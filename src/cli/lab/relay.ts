@@ -25,14 +25,18 @@ export class Relay {
   private readonly pairs: Set<Pair>
 
   private constructor(server: net.Server, pairs: Set<Pair>) {
-    const { port } = server.address() as net.AddressInfo
-    this.address = `127.0.0.1:${port}`
+    const { address, port } = server.address() as net.AddressInfo
+    this.address = `${address}:${port}`
     this.server = server
     this.pairs = pairs
   }
 
-  /** Listens on loopback for whoever wants to reach `target`, `host:port`. */
-  static listen(target: string, weather: Partial<Directions> = {}): Promise<Relay> {
+  /** Listens on loopback for whoever wants to reach `target`, `host:port`. @param host an address of loopback. */
+  static listen(
+    target: string,
+    weather: Partial<Directions> = {},
+    host: string = '127.0.0.1',
+  ): Promise<Relay> {
     const colon = target.lastIndexOf(':')
     const to = { host: target.slice(0, colon), port: Number(target.slice(colon + 1)) }
     const { forth = new Weather(1), back = new Weather(2) } = weather
@@ -51,7 +55,7 @@ export class Relay {
     })
     return new Promise((resolve, reject) => {
       server.once('error', reject)
-      server.listen(0, '127.0.0.1', () => resolve(new Relay(server, pairs)))
+      server.listen(0, host, () => resolve(new Relay(server, pairs)))
     })
   }
 
