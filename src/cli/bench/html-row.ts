@@ -6,7 +6,7 @@ import { hotFunctions, profilesOf, shareText } from './hot.ts'
 import { colours } from './html-style.ts'
 import { type MeasureName, measures, valueText } from './measures.ts'
 import { type Bar, barsSvg, escaped, tailSvg } from './plot.ts'
-import { failuresOf, ratioText, spreadText, usedMeasures } from './report.ts'
+import { factorText, failuresOf, ratioText, spreadText, usedMeasures } from './report.ts'
 import type { RowResult, VariantResult } from './result.ts'
 import { comparisonsOf, type Spread, spreadsOf } from './summary.ts'
 
@@ -48,15 +48,18 @@ export function chipsOf(result: RowResult): string {
   const name = headMeasure(result)
   if (name === null) return ''
   return comparisonsOf(result)
-    .map(({ variant, with: other, ratios }) => {
+    .flatMap(({ variant, with: other, ratios }) => {
       const ratio = ratios[name]
-      if (ratio === undefined) return ''
-      const who = variant === 'anasazi' ? other : `${variant} / ${other}`
-      if (isLimit(other))
-        return `<span class="chip">${(ratio.median * 100).toFixed(0)} % of ${escaped(who)}</span>`
-      return `<span class="chip ${judgement(name, ratio)}">${escaped(ratioText({ ...ratio, least: ratio.median, most: ratio.median }))} ${escaped(who)}</span>`
+      if (ratio === undefined) return []
+      const who = variant === 'anasazi' ? '' : `${variant.replace('anasazi ', '')}: `
+      if (isLimit(other)) return [chip('same', `${who}${(ratio.median * 100).toFixed(0)} % of ${other}`)]
+      return [chip(judgement(name, ratio), `${who}× ${factorText(ratio.median)} ${other}`)]
     })
-    .join('')
+    .join(' ')
+}
+
+function chip(kind: 'good' | 'bad' | 'same', text: string): string {
+  return `<span class="chip ${kind}">${escaped(text)}</span>`
 }
 
 /** Nobody can do better than what there is without a protocol: a share of that is neither good nor bad. */

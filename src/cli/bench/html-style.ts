@@ -59,7 +59,7 @@ tbody th, .left { text-align: left; font-weight: 500; padding-left: 0 } tbody tr
 th small { color: var(--dim); font-weight: 400; margin-left: 4px } td.ratio { color: var(--dim) }
 td.good { color: var(--good) } td.bad { color: var(--bad) }
 th i, .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 6px }
-.glance { width: 100% } .glance td:last-child, .glance th { white-space: normal } .glance .chip { margin-right: 6px } .glance a { color: inherit; text-decoration: none } .glance a:hover { text-decoration: underline }
+.glance { width: 100% } .glance td:last-child, .glance th { white-space: normal } .glance th { min-width: 230px } .glance a { color: inherit; text-decoration: none } .glance a:hover { text-decoration: underline }
 code { font: 12px ui-monospace, monospace } .place { color: var(--dim) }
 @media print { nav { display: none } article { break-inside: avoid } }
 ${swatches.join('\n')}

@@ -98,7 +98,7 @@ export function ratioText(spread: Spread | undefined): string {
   return `× ${factorText(median)} (${factorText(least)}–${factorText(most)})`
 }
 
-function factorText(factor: number): string {
+export function factorText(factor: number): string {
   return factor.toLocaleString('en', { maximumSignificantDigits: 3 })
 }
 
