@@ -2,8 +2,8 @@
  * The sending end of one stream of datagrams: frames are cut into pieces, which are kept until every follower has them.
  * No I/O and no clock of its own.
  *
- * What is on its way is bounded by a window, for sockets buffer little: it grows while all goes well and is halved when a
- * piece was lost. The slowest follower decides, and one that does not follow any more must be let go: see `laggards`.
+ * What is on its way is bounded by a window, for sockets buffer little: see `udp-window.ts`. The slowest follower decides,
+ * and one that does not follow any more must be let go: see `laggards`.
  */
 
 import {
@@ -15,6 +15,7 @@ import {
 } from '../codec/datagram.ts'
 import type { Slices } from '../codec/envelope.ts'
 import { Deque } from '../lib/deque.ts'
+import { UdpWindow } from './udp-window.ts'
 
 /** Part of the stream: one datagram. */
 export interface Piece {
@@ -49,13 +50,13 @@ export class Follower {
   /** When the first piece it lacks is sent again, unasked. */
   resendAt: number = Number.POSITIVE_INFINITY
   timeouts = 0
-  /** Bytes that it can buffer. */
-  readonly windowBytes: number
+  /** What its socket holds. */
+  readonly bufferBytes: number
 
-  constructor(startFrame: number, offset: number, windowBytes: number) {
+  constructor(startFrame: number, offset: number, bufferBytes: number) {
     this.startFrame = startFrame
     this.offset = offset
-    this.windowBytes = windowBytes
+    this.bufferBytes = bufferBytes
   }
 }
 
@@ -73,17 +74,13 @@ interface QueuedFrame {
   readonly end: number
 }
 
-const MAX_WINDOW_BYTES: number = 2 * 1024 * 1024
-/** It does not shrink below: sockets hold at least so much. */
-const LEAST_WINDOW_BYTES: number = 24 * 1024
-const LEAST_PIECES = 4
-/** Pause before a piece is sent again unasked, at least and at most. */
-const LEAST_RESEND_MS = 20
-const MOST_RESEND_MS = 160
 /** A follower that makes no progress for so long is let go … */
-const PATIENCE_MS = 200
-/** … and after this if others have everything, and wait for it alone. */
-const PATIENCE_OF_OTHERS_MS = 40
+const PATIENCE_MS = 400
+/** … and after this if others have everything, and wait for it alone; but neither within so many round trips. */
+const PATIENCE_OF_OTHERS_MS = 100
+const PATIENCE_ROUND_TRIPS = 4
+/** When we are called later than this, acknowledgements may wait that we have not read yet. */
+const LATE_MS = 10
 /** No piece is sent again to the same follower sooner: the first answer may still be on its way. */
 const LEAST_GUARD_MS = 2
 
@@ -91,7 +88,6 @@ export class UdpSender {
   readonly followers: Set<Follower> = new Set()
   readonly #key: Key
   readonly #payloadBytes: number
-  readonly #leastBytes: number
   readonly #output: SenderOutput
   readonly #frames: Deque<QueuedFrame> = new Deque()
   readonly #pieces: Deque<Piece> = new Deque()
@@ -107,21 +103,14 @@ export class UdpSender {
   #cutSlice = 0
   #cutAt = 0
   #unstarted = 0
-  #windowBytes: number
-  #thresholdBytes: number = MAX_WINDOW_BYTES
-  #mostBytes: number = MAX_WINDOW_BYTES
-  #limited = false
-  /** A loss below this piece has been answered for. */
-  #recovering = 0
-  #roundTripMs = 1
+  readonly #window: UdpWindow
 
   /** @param datagramBytes of a whole datagram, without the headers of UDP and IP. */
   constructor(key: Key, datagramBytes: number, output: SenderOutput) {
     this.#key = key
     this.#payloadBytes = datagramBytes - DATAGRAM_HEADER_BYTES
     this.#output = output
-    this.#leastBytes = Math.max(LEAST_PIECES * datagramBytes, LEAST_WINDOW_BYTES)
-    this.#windowBytes = 2 * this.#leastBytes
+    this.#window = new UdpWindow(this.#payloadBytes)
   }
 
   /** Some follower lacks something that was sent. */
@@ -130,7 +119,7 @@ export class UdpSender {
   }
 
   get windowBytes(): number {
-    return this.#windowBytes
+    return this.#window.bytes
   }
 
   /** Bytes that a follower has not acknowledged, sent or not. */
@@ -140,9 +129,7 @@ export class UdpSender {
 
   /** Adds a receiver; it gets what is queued from now on. @param bufferBytes what its socket holds. */
   attach(bufferBytes: number): Follower {
-    // The kernel counts more for a datagram than its bytes, and others may send, too.
-    const windowBytes = Math.max(bufferBytes / 4, this.#leastBytes)
-    const follower = new Follower(this.#nextFrame, this.#queued, windowBytes)
+    const follower = new Follower(this.#nextFrame, this.#queued, bufferBytes)
     this.followers.add(follower)
     this.#unstarted++
     this.#bound()
@@ -166,9 +153,9 @@ export class UdpSender {
   }
 
   #bound(): void {
-    this.#mostBytes = MAX_WINDOW_BYTES
-    for (const { windowBytes } of this.followers) this.#mostBytes = Math.min(this.#mostBytes, windowBytes)
-    this.#windowBytes = Math.min(this.#windowBytes, this.#mostBytes)
+    let bufferBytes = Number.POSITIVE_INFINITY
+    for (const follower of this.followers) bufferBytes = Math.min(bufferBytes, follower.bufferBytes)
+    this.#window.bound(bufferBytes)
   }
 
   /** Queues a frame; it leaves after `flush`. Only while there are followers. */
@@ -186,17 +173,17 @@ export class UdpSender {
   pump(now: number): void {
     while (this.#cut < this.#flushed) {
       const flying = this.#cut - this.#done
-      if (flying > 0 && flying + this.#payloadBytes > this.#windowBytes) {
-        this.#limited = true
+      if (flying > 0 && flying + this.#payloadBytes > this.#window.bytes) {
+        this.#window.wasFull = true
         return
       }
       const piece = this.#cutPiece(now)
       const after = piece.end - this.#done
-      if (after + this.#payloadBytes > this.#windowBytes) setUrgent(piece.slices[0] as Uint8Array)
+      if (after + this.#payloadBytes > this.#window.bytes) setUrgent(piece.slices[0] as Uint8Array)
       for (const follower of this.followers) {
         if (follower.expected !== piece.number || !follower.started) continue
         follower.progressAt = now
-        follower.resendAt = now + this.#resendMs(0)
+        follower.resendAt = now + this.#window.resendMs(0)
       }
       this.#output.send(piece, null)
     }
@@ -265,12 +252,12 @@ export class UdpSender {
       follower.offset = last.end
       follower.progressAt = now
       follower.timeouts = 0
-      if (!last.resent) this.#roundTripMs += (now - last.sentAt - this.#roundTripMs) / 8
-      follower.resendAt = last.end < this.#cut ? now + this.#resendMs(0) : Number.POSITIVE_INFINITY
-      this.#grow(this.#release())
+      if (!last.resent) this.#window.measure(now - last.sentAt)
+      follower.resendAt = last.end < this.#cut ? now + this.#window.resendMs(0) : Number.POSITIVE_INFINITY
+      this.#window.adapt(this.#release())
     }
     if (!follower.confirmed) this.#sendUnheard(follower, now)
-    let budget = this.#windowBytes
+    let budget = this.#window.bytes
     for (const { offset, pieces } of gaps) {
       for (let i = 0; i < pieces && budget > 0; i++) {
         const piece = this.#piece(expected + offset + i)
@@ -283,6 +270,7 @@ export class UdpSender {
   /** What left before it followed it has not taken: no sign that anything was lost. */
   #sendUnheard(follower: Follower, now: number): void {
     follower.confirmed = true
+    this.#window.ignoreLosses(this.#nextPiece)
     for (let number = follower.expected; number < this.#nextPiece; number++) {
       const piece = this.#piece(number) as Piece
       piece.sentAt = now
@@ -299,9 +287,10 @@ export class UdpSender {
 
   /** Sends to who asked; to all if another asked for the same just now. @returns false if it was sent just now. */
   #again(piece: Piece, follower: Follower, now: number): boolean {
-    const fresh = now - piece.sentAt < Math.max(LEAST_GUARD_MS, this.#roundTripMs)
+    const fresh = now - piece.sentAt < Math.max(LEAST_GUARD_MS, this.#window.roundTripMs)
     if (fresh && (piece.sentTo === null || piece.sentTo === follower)) return false
     this.#resend(piece, fresh ? null : follower, now)
+    this.#window.lost(piece.number, this.#nextPiece)
     return true
   }
 
@@ -309,11 +298,6 @@ export class UdpSender {
     piece.sentAt = now
     piece.sentTo = to
     piece.resent = true
-    if (piece.number >= this.#recovering) {
-      this.#recovering = this.#nextPiece
-      this.#windowBytes = Math.max(this.#windowBytes / 2, this.#leastBytes)
-      this.#thresholdBytes = this.#windowBytes
-    }
     this.#output.send(piece, to)
   }
 
@@ -350,28 +334,23 @@ export class UdpSender {
     this.#cutAt = 0
   }
 
-  #grow(bytes: number): void {
-    if (!this.#limited || bytes === 0) return
-    this.#limited = false
-    const more =
-      this.#windowBytes < this.#thresholdBytes ? bytes : (bytes * this.#payloadBytes) / this.#windowBytes
-    this.#windowBytes = Math.min(this.#windowBytes + more, this.#mostBytes)
-  }
-
-  #resendMs(timeouts: number): number {
-    const once = Math.max(LEAST_RESEND_MS, 3 * this.#roundTripMs)
-    return Math.min(once * 2 ** timeouts, MOST_RESEND_MS)
-  }
-
-  /** Sends again what was not acknowledged in time; to be called every few ms while something is outstanding. */
-  tick(now: number): void {
+  /**
+   * Sends again what was not acknowledged in time; to be called every few ms while something is outstanding.
+   * @param lateMs how long this call comes after its time.
+   */
+  tick(now: number, lateMs: number): void {
     for (const follower of this.followers) {
+      if (lateMs > LATE_MS) {
+        follower.progressAt += lateMs
+        follower.resendAt += lateMs
+      }
       if (now < follower.resendAt) continue
       const piece = this.#piece(follower.expected)
       follower.timeouts = Math.min(follower.timeouts + 1, 8)
-      follower.resendAt = now + this.#resendMs(follower.timeouts)
+      follower.resendAt = now + this.#window.resendMs(follower.timeouts)
       if (piece === undefined) continue
       setUrgent(piece.slices[0] as Uint8Array)
+      // It may only be late. If it was lost, and others with it, the answer will show gaps.
       this.#resend(piece, follower, now)
     }
   }
@@ -380,7 +359,8 @@ export class UdpSender {
   laggards(now: number): Follower[] {
     if (!this.outstanding) return []
     const blocked = this.#cut < this.#flushed && this.#someHaveAll()
-    const patienceMs = blocked ? PATIENCE_OF_OTHERS_MS : PATIENCE_MS
+    const leastMs = blocked ? PATIENCE_OF_OTHERS_MS : PATIENCE_MS
+    const patienceMs = Math.max(leastMs, PATIENCE_ROUND_TRIPS * this.#window.roundTripMs)
     return [...this.followers].filter(
       follower => follower.started && follower.offset < this.#cut && now - follower.progressAt >= patienceMs,
     )

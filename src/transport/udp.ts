@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto'
-import { isIPv6 } from 'node:net'
 import { type Datagram, decodeDatagram, encodeFeedback, encodeProbe, type Key } from '../codec/datagram.ts'
 import { CodecError } from '../codec/error.ts'
 import { NoticeCodec } from '../codec/notice.ts'
@@ -19,17 +17,11 @@ import {
   type TransportCounters,
   type TransportHandler,
 } from './transport.ts'
+import { drawKey, UdpKeys } from './udp-keys.ts'
 import { brokenStream, type LinkContext, UdpLink } from './udp-link.ts'
+import { type MulticastGroup, UdpPorts } from './udp-ports.ts'
 import { Follower, UdpSender } from './udp-sender.ts'
-import { type DatagramSocket, type OpenDatagramSocket, openDatagramSocket } from './udp-socket.ts'
-
-export interface MulticastGroup {
-  /** IP address of the group. */
-  readonly host: string
-  readonly port: number
-  /** IP address of the interface; default: where peers are accepted, or else what the system chooses. */
-  readonly interface?: string
-}
+import type { OpenDatagramSocket } from './udp-socket.ts'
 
 export interface UdpTransportOptions extends Omit<TcpTransportOptions, 'carrier' | 'counters' | 'features'> {
   /** Bytes of the largest IP packet that passes everywhere. */
@@ -39,18 +31,10 @@ export interface UdpTransportOptions extends Omit<TcpTransportOptions, 'carrier'
   readonly openSocket?: OpenDatagramSocket
 }
 
-/** Headers of IP and UDP. */
-const HEADER_BYTES = { v4: 28, v6: 48 } as const
-const MAX_DATAGRAM_BYTES = 65_507
 /** While something is on its way, it is looked after so often. */
 const TICK_MS = 5
 /** Frames for many that were not for a peer; then they are kept from it, so that the others get one copy again. */
 const MOST_MISSED_BYTES: number = 64 * 1024
-
-type KeyOwner =
-  | { readonly key: Key; readonly role: 'own' }
-  /** `stream`: of what the peer sends. `answer`: of what it says to what we send. */
-  | { readonly key: Key; readonly role: 'stream' | 'answer'; readonly link: UdpLink }
 
 /**
  * Frames of the data lane in datagrams, to each peer or by multicast. All else goes over the connections of a
@@ -77,14 +61,10 @@ export class UdpTransport implements Transport, Carrier {
   readonly #links = new Map<TcpConnection, UdpLink>()
   readonly #byMember = new Map<MemberId, UdpLink>()
   readonly #following = new Map<Follower, UdpLink>()
-  readonly #keys = new Map<number, KeyOwner>()
+  readonly #keys = new UdpKeys()
   /** Connections that were there before the sockets. */
   readonly #early = new Set<TcpConnection>()
-  /** IP address that datagrams are received on. */
-  #host = '0.0.0.0'
-  #socket: DatagramSocket | null = null
-  #groupSocket: DatagramSocket | null = null
-  #datagramBytes = 0
+  #ports: UdpPorts | null = null
   /** The stream for all of them; null without multicast. */
   #common: { readonly key: Key; readonly sender: UdpSender } | null = null
   #timer: NodeJS.Timeout | null = null
@@ -113,8 +93,8 @@ export class UdpTransport implements Transport, Carrier {
       dataQueueBytes: limits.dataQueueBytes,
       probes: { last: 0 },
       offered: (link, before) => {
-        if (before !== null) this.#forgetKey(before.stream)
-        if (link.theirs !== null) this.#remember({ key: link.theirs.stream, role: 'stream', link })
+        if (before !== null) this.#keys.delete(before.stream)
+        if (link.theirs !== null) this.#keys.add({ key: link.theirs.stream, role: 'stream', link })
         this.#wakeAt(performance.now())
       },
       follows: (link, follower, yes) => {
@@ -143,32 +123,28 @@ export class UdpTransport implements Transport, Carrier {
 
   async #openSockets(): Promise<void> {
     const { listen, multicast, mtuBytes, openSocket } = this.#options
-    const open = openSocket ?? openDatagramSocket
-    const onMessage = (bytes: Uint8Array): void => this.#receive(bytes)
-    if (this.#inner.host !== '') this.#host = this.#inner.host
-    const host = this.#host
-    // The same number as for connections: one to remember, and to let pass.
-    const port = listen === null || listen.port === 0 ? 0 : this.#inner.port
-    this.#socket = await open({ host, port, membership: null, onMessage })
-    const group = multicast ?? null
-    const v6 = isIPv6(host) || (group !== null && isIPv6(group.host))
-    const payload = mtuBytes - (v6 ? HEADER_BYTES.v6 : HEADER_BYTES.v4)
-    this.#datagramBytes = Math.min(payload, MAX_DATAGRAM_BYTES)
-    if (group === null) return
-    const at = group.interface ?? (isWildcard(host) || isIPv6(host) !== isIPv6(group.host) ? '' : host)
-    const request = { host: group.host, port: group.port, membership: { interface: at }, onMessage }
-    this.#groupSocket = await open(request)
+    this.#ports = await UdpPorts.open({
+      host: this.#inner.host === '' ? '0.0.0.0' : this.#inner.host,
+      // The same number as for connections: one to remember, and to let pass.
+      port: listen === null || listen.port === 0 ? 0 : this.#inner.port,
+      multicast: multicast ?? null,
+      mtuBytes,
+      onMessage: bytes => this.#receive(bytes),
+      counters: this.datagrams,
+      ...(openSocket === undefined ? {} : { openSocket }),
+    })
+    if (multicast === null || multicast === undefined) return
     const key = drawKey()
-    this.#remember({ key, role: 'own' })
-    this.#common = { key, sender: this.#newSender(key) }
+    this.#keys.add({ key, role: 'own' })
+    this.#common = { key, sender: this.#newSender(key, this.#ports) }
   }
 
-  #newSender(key: Key): UdpSender {
-    const sender = new UdpSender(key, this.#datagramBytes, {
+  #newSender(key: Key, ports: UdpPorts): UdpSender {
+    const sender = new UdpSender(key, ports.datagramBytes, {
       send: (piece, to) => {
         this.#counters.bytesOut += piece.bytes
         if (piece.resent) this.datagrams.resent++
-        if (to === null && sender === this.#common?.sender) this.#sendToGroup(piece.slices)
+        if (to === null && sender === this.#common?.sender) this.#ports?.sendToGroup(piece.slices)
         else
           for (const follower of to === null ? sender.followers : [to]) this.#sendTo(follower, piece.slices)
       },
@@ -181,41 +157,24 @@ export class UdpTransport implements Transport, Carrier {
     const link = to instanceof Follower ? this.#following.get(to) : to
     const offer = link?.theirs ?? null
     if (link === undefined || offer === null) return
-    const host = this.#reachable(offer.host === '' ? link.connection.remoteHost : offer.host)
-    if (host === null) return
-    this.datagrams.out++
-    this.#socket?.send(slices, { host, port: offer.port })
-  }
-
-  #sendToGroup(slices: readonly Uint8Array[]): void {
-    const { multicast } = this.#options
-    if (this.#groupSocket === null || multicast === null || multicast === undefined) return
-    this.datagrams.out++
-    this.#groupSocket.send(slices, multicast)
-  }
-
-  /** The address as our socket wants it; null if it cannot send there. */
-  #reachable(host: string): string | null {
-    const v4 = host.startsWith(MAPPED) ? host.slice(MAPPED.length) : host
-    if (isIPv6(this.#host)) return isIPv6(v4) ? v4 : `${MAPPED}${v4}`
-    return isIPv6(v4) ? null : v4
+    const host = offer.host === '' ? link.connection.remoteHost : offer.host
+    this.#ports?.send(slices, { host, port: offer.port })
   }
 
   opened(connection: TcpConnection): void {
-    if (this.#socket === null) {
+    const ports = this.#ports
+    if (ports === null) {
       this.#early.add(connection)
       return
     }
     const common = this.#common
     const key = common?.key ?? drawKey()
-    const sender = common?.sender ?? this.#newSender(key)
+    const sender = common?.sender ?? this.#newSender(key, ports)
     const link = new UdpLink(this.#context, connection, { key, answer: drawKey(), sender })
     this.#links.set(connection, link)
     this.#byMember.set(connection.member, link)
-    this.#remember({ key: link.answer, role: 'answer', link })
-    const { port, receiveBytes } = this.#socket
-    // Where we are reached may be another address than connections come from, if we listen on one of several.
-    link.offer({ host: isWildcard(this.#host) ? '' : this.#host, port, receiveBytes })
+    this.#keys.add({ key: link.answer, role: 'answer', link })
+    link.offer(ports.address)
   }
 
   closed(connection: TcpConnection): void {
@@ -224,8 +183,8 @@ export class UdpTransport implements Transport, Carrier {
     if (link === undefined) return
     this.#links.delete(connection)
     if (this.#byMember.get(connection.member) === link) this.#byMember.delete(connection.member)
-    this.#forgetKey(link.answer)
-    if (link.theirs !== null) this.#forgetKey(link.theirs.stream)
+    this.#keys.delete(link.answer)
+    if (link.theirs !== null) this.#keys.delete(link.theirs.stream)
     if (link.follower !== null) link.leave(link.follower)
     this.#inner.inbox.forget(link)
   }
@@ -248,14 +207,6 @@ export class UdpTransport implements Transport, Carrier {
     connection.destroy(words)
   }
 
-  #remember(owner: KeyOwner): void {
-    this.#keys.set(owner.key.low, owner)
-  }
-
-  #forgetKey(key: Key): void {
-    if (this.#keys.get(key.low)?.key.high === key.high) this.#keys.delete(key.low)
-  }
-
   #receive(bytes: Uint8Array): void {
     if (this.#closed) return
     let datagram: Datagram
@@ -267,10 +218,9 @@ export class UdpTransport implements Transport, Carrier {
       return
     }
     const { key } = datagram
-    const owner = this.#keys.get(key.low)
-    if (owner?.role === 'own' && owner.key.high === key.high) return
-    const expected = datagram.kind === 'feedback' ? 'answer' : 'stream'
-    if (owner === undefined || owner.key.high !== key.high || owner.role !== expected) {
+    const owner = this.#keys.find(key)
+    if (owner?.role === 'own') return
+    if (owner === undefined || owner.role !== (datagram.kind === 'feedback' ? 'answer' : 'stream')) {
       this.datagrams.foreign++
       return
     }
@@ -443,7 +393,7 @@ export class UdpTransport implements Transport, Carrier {
 
   #tick(now: number): void {
     for (const sender of this.#senders()) {
-      sender.tick(now)
+      sender.tick(now, now - this.#timerAt)
       for (const follower of sender.laggards(now)) this.#following.get(follower)?.detach(now)
     }
     this.#probe(now)
@@ -453,6 +403,8 @@ export class UdpTransport implements Transport, Carrier {
   /** Asks all of whom it is not known whether they hear us. */
   #probe(now: number): void {
     const { probes } = this.#context
+    const ports = this.#ports
+    if (ports === null) return
     let next = Number.POSITIVE_INFINITY
     let group = false
     for (const link of this.#links.values()) {
@@ -460,9 +412,9 @@ export class UdpTransport implements Transport, Carrier {
       if (link.probeAt <= now) {
         const number = group ? probes.last : ++probes.last
         const common = this.#common
-        const probe = [encodeProbe(link.key, number, this.#datagramBytes)]
+        const probe = [encodeProbe(link.key, number, ports.datagramBytes)]
         if (common === null) this.#sendTo(link, probe)
-        else if (!group) this.#sendToGroup(probe)
+        else if (!group) this.#ports?.sendToGroup(probe)
         group = common !== null
         link.probed(now)
       }
@@ -506,21 +458,7 @@ export class UdpTransport implements Transport, Carrier {
     if (this.#timer !== null) clearTimeout(this.#timer)
     if (this.#turn !== null) clearImmediate(this.#turn)
     await this.#inner.close()
-    const sockets = [this.#socket, this.#groupSocket]
-    this.#socket = null
-    this.#groupSocket = null
-    await Promise.all(sockets.map(socket => socket?.close()))
+    await this.#ports?.close()
+    this.#ports = null
   }
-}
-
-/** IPv4 addresses as sockets for IPv6 know them. */
-const MAPPED = '::ffff:'
-
-function isWildcard(host: string): boolean {
-  return host === '0.0.0.0' || host === '::'
-}
-
-function drawKey(): Key {
-  const bytes = randomBytes(8)
-  return { low: bytes.readUInt32LE(0), high: bytes.readUInt32LE(4) }
 }
